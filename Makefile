@@ -1,0 +1,54 @@
+# g0: `make help` lists the targets. Everything that a target needs and is
+# missing is installed by apt on Debian, with a word about it; elsewhere the
+# package is named.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+NEED     = .ci/need
+
+.PHONY: build demo run test test-slow bench lint fmt generate clean help
+.DEFAULT_GOAL := help
+
+build: ## Build bin/g0
+	@$(NEED) go
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/g0 ./sidecar
+
+demo: build ## See one attack go all the way, in under a minute
+	@bin/g0 demo
+
+run: build ## Run the sidecar with the built-in pipeline
+	bin/g0 run
+
+test: ## Run the tests, with the race detector
+	@$(NEED) go gcc
+	$(GO) test -race -timeout 8m ./...
+
+test-slow: ## Run the long tests: crashes by the hundred, fuzzing
+	@$(NEED) go gcc
+	G0_SLOW=1 $(GO) test -race -count=1 -timeout 30m -run Slow ./...
+	.ci/fuzz 20s
+
+bench: ## Measure what docs/performance.md says, naming the machine
+	@$(NEED) go
+	@.ci/bench
+
+lint: ## gofmt, go vet, staticcheck, go.mod and generated files
+	@$(NEED) go
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./... ./testdata
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+fmt: ## Format the Go files
+	gofmt -w $$(git ls-files '*.go')
+
+generate: ## Write the field reference and the golden files anew
+	$(GO) generate ./...
+
+clean: ## Remove what was built
+	rm -rf bin
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,247 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxFaults bounds the faults that are listed of one file.
+const maxFaults = 50
+
+// places knows the line of each key of a file and collects what is wrong there.
+// yaml.v3's KnownFields would do half of it: its errors know no key, and they
+// quote values, which may be secrets.
+type places struct {
+	file   string
+	lines  map[string]int // by key, "killSwitch.rules[0].threshold"
+	faults []fault
+}
+
+type fault struct {
+	line      int // 0: of the file as a whole
+	key, text string
+}
+
+// refuse notes a fault at a key, or at the nearest key above it that there is.
+func (p *places) refuse(key, format string, args ...any) {
+	p.refuseLine(p.line(key), key, format, args...)
+}
+
+func (p *places) refuseLine(line int, key, format string, args ...any) {
+	p.faults = append(p.faults, fault{line, key, fmt.Sprintf(format, args...)})
+}
+
+func (p *places) line(key string) int {
+	for key != "" {
+		if n, ok := p.lines[key]; ok {
+			return n
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+	return p.lines[""]
+}
+
+// say gives a fault or a warning as users see it.
+func (p *places) say(f fault) string {
+	var b strings.Builder
+	b.WriteString(p.file)
+	if f.line > 0 {
+		b.WriteString(":" + strconv.Itoa(f.line))
+	}
+	if f.key != "" {
+		b.WriteString(": " + f.key)
+	}
+	b.WriteString(": " + f.text)
+	return b.String()
+}
+
+// err gives all faults, in the order of their lines; nil: there are none.
+func (p *places) err() error {
+	faults := slices.Clone(p.faults)
+	slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	var errs []error
+	for _, f := range faults[:min(len(faults), maxFaults)] {
+		errs = append(errs, errors.New(p.say(f)))
+	}
+	if more := len(faults) - maxFaults; more > 0 {
+		errs = append(errs, fmt.Errorf("%s: and %d more", p.file, more))
+	}
+	return errors.Join(errs...)
+}
+
+// decode reads the one YAML document of text into the struct that into points
+// to. Keys of which text says nothing, or null, keep their value.
+func (p *places) decode(text []byte, into any) {
+	p.lines = map[string]int{}
+	var doc, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	err := dec.Decode(&doc)
+	if err == nil {
+		if err = dec.Decode(&more); err == nil {
+			p.refuseLine(more.Line, "", "a second document")
+			return
+		}
+	}
+	switch {
+	case err == nil, doc.Kind != 0 && errors.Is(err, io.EOF):
+		p.value("", doc.Content[0], reflect.ValueOf(into).Elem())
+	case errors.Is(err, io.EOF):
+		p.refuse("", "is empty, not an object")
+	default:
+		p.syntax(err)
+	}
+}
+
+// syntax tells of an error of yaml.v3, which has the line in its text only.
+func (p *places) syntax(err error) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 0
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if n, why, ok := strings.Cut(rest, ": "); ok {
+			line, _ = strconv.Atoi(n)
+			text = why
+		}
+	}
+	if strings.HasPrefix(text, "unknown anchor") {
+		text = aliasFault // the anchor's name may be part of a secret
+	}
+	p.refuseLine(line, "", "%s", text)
+}
+
+const aliasFault = "has an anchor or alias of YAML, which are not read here"
+
+// value reads n into v.
+func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
+	p.lines[key] = n.Line
+	tag := n.ShortTag()
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		p.refuse(key, aliasFault)
+		return
+	case tag == "!!null" && key != "":
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		p.object(key, n, v)
+	case reflect.Map:
+		p.strings(key, n, v)
+	case reflect.Slice:
+		p.list(key, n, v)
+	case reflect.String:
+		if tag != "!!str" {
+			p.refuse(key, "must be a string, in quotes")
+		} else if strings.Contains(n.Value, "${") {
+			p.refuse(key, "has ${, which the pipeline would read as a variable of the environment; none can be named here")
+		} else {
+			v.SetString(n.Value)
+		}
+	case reflect.Bool:
+		if tag != "!!bool" || n.Decode(v.Addr().Interface()) != nil {
+			p.refuse(key, "must be true or false")
+		}
+	case reflect.Int:
+		if tag != "!!int" || n.Decode(v.Addr().Interface()) != nil {
+			p.refuse(key, "must be a whole number")
+		}
+	default:
+		panic("config: " + key + " is of a kind that no file can give")
+	}
+}
+
+// object reads into a struct by its yaml tags.
+func (p *places) object(key string, n *yaml.Node, v reflect.Value) {
+	fields := map[string]reflect.Value{}
+	for f, field := range v.Fields() {
+		if f.IsExported() {
+			fields[f.Tag.Get("yaml")] = field
+		}
+	}
+	p.members(key, n, func(name, path string, value *yaml.Node) {
+		field, ok := fields[name]
+		if !ok {
+			p.refuseLine(value.Line, path, "unknown key; known are %s", known(v.Type()))
+			return
+		}
+		p.value(path, value, field)
+	})
+}
+
+// strings reads into a map of strings.
+func (p *places) strings(key string, n *yaml.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	p.members(key, n, func(name, path string, value *yaml.Node) {
+		s := reflect.New(v.Type().Elem()).Elem()
+		p.value(path, value, s)
+		v.SetMapIndex(reflect.ValueOf(name), s)
+	})
+}
+
+// members calls each with the members of an object, but those that come again.
+func (p *places) members(key string, n *yaml.Node, each func(name, path string, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		p.refuse(key, "must be an object")
+		return
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		if name.Kind != yaml.ScalarNode || name.Anchor != "" {
+			p.refuseLine(name.Line, key, "has a key that is not a string")
+			continue
+		}
+		path := shown(name.Value)
+		if key != "" {
+			path = key + "." + path
+		}
+		if line, again := first[name.Value]; again {
+			p.refuseLine(name.Line, path, "is given again, first in line %d", line)
+			continue
+		}
+		first[name.Value] = name.Line
+		each(name.Value, path, value)
+	}
+}
+
+func (p *places) list(key string, n *yaml.Node, v reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		p.refuse(key, "must be a list")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, c := range n.Content {
+		p.value(fmt.Sprintf("%s[%d]", key, i), c, v.Index(i))
+	}
+}
+
+// known lists the keys of a struct.
+func known(t reflect.Type) string {
+	var names []string
+	for f := range t.Fields() {
+		if f.IsExported() {
+			names = append(names, f.Tag.Get("yaml"))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// shown gives a key of the file in a form that no terminal obeys.
+func shown(key string) string {
+	const most = 64
+	plain := key != "" && len(key) <= most && !strings.ContainsFunc(key, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	})
+	if plain {
+		return key
+	}
+	return strconv.QuoteToASCII(key[:min(len(key), most)])
+}

@@ -1,0 +1,108 @@
+package component
+
+import (
+	"fmt"
+
+	"github.com/benthosdev/benthos/v4/public/bloblang"
+	"github.com/benthosdev/benthos/v4/public/service"
+	"github.com/go-json-experiment/json"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/correlate"
+	"github.com/guard0-ai/g0-sidecar/rules/correlation"
+)
+
+func correlateSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Summary("Joins single events of one actor into attacks and hands on a `threat.*` event for each.").
+		Description("The built-in rules are in rules/correlation of the project; a rule file of your own has the same "+
+			"form, and conditions in it are Bloblang on the event. A mistake in a file refuses to load, with its line.").
+		Field(service.NewBoolField("builtin").Default(true).Description("Use the built-in rules.")).
+		Field(service.NewStringListField("files").Default([]any{}).
+			Description("Rule files of your own, or folders of them.")).
+		Field(service.NewIntField("max_keys").Default(correlate.Default.MaxKeys).
+			Description("Actors that one rule follows at once; beyond it the longest quiet one is forgotten, and that is told.").
+			LintRule(`root = if this < 1 { ["must be at least 1"] }`)).
+		Example("Rules of your own beside ours", "All rule files of a folder.", `
+pipeline:
+  processors:
+    - g0_correlate:
+        files: [ /etc/g0/rules ]
+`)
+}
+
+func correlateConfig(conf *service.ParsedConfig) (correlate.Config, error) {
+	var g getter
+	cfg := correlate.Config{MaxKeys: get(&g, conf.FieldInt, "max_keys"), Compile: compileCondition}
+	var files []correlation.File
+	if get(&g, conf.FieldBool, "builtin") {
+		files = correlation.Builtin()
+	}
+	if paths := getList(&g, conf.FieldStringList, "files"); len(paths) > 0 {
+		own, err := correlation.ReadFiles(paths...)
+		g.note(err)
+		files = append(files, own...)
+	}
+	if err := g.err(); err != nil {
+		return cfg, err
+	}
+	var err error
+	cfg.Rules, err = correlate.LoadRules(files...)
+	return cfg, err
+}
+
+func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+	cfg, err := correlateConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := correlate.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := rt.register(correlate.Stage, res, engine); err != nil {
+		return nil, err
+	}
+	warn := newWarner(rt.Log)
+	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+		derived := engine.Apply(ev)
+		for _, d := range derived {
+			warn.security(d)
+		}
+		return derived, false
+	}), nil
+}
+
+// condition is a rule's `where`, a Bloblang query on the event's JSON.
+type condition struct{ query *bloblang.Executor }
+
+var _ correlate.Condition = condition{}
+
+// pureBloblang has no function that reads files, the environment or the clock: a
+// condition must give the same answer when the journal is replayed.
+var pureBloblang = bloblang.GlobalEnvironment().OnlyPure()
+
+func compileCondition(expr string) (correlate.Condition, error) {
+	q, err := pureBloblang.Parse("root = " + expr)
+	if err != nil {
+		return nil, err
+	}
+	return condition{q}, nil
+}
+
+// Holds says whether the query gives true; anything but a boolean is an error.
+func (c condition) Holds(ev *event.Event) (bool, error) {
+	var doc any
+	if err := json.Unmarshal(ev.AppendJSON(nil), &doc); err != nil {
+		return false, fmt.Errorf("event %s: %w", ev.ID, err)
+	}
+	v, err := c.query.Query(doc)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok {
+		return false, fmt.Errorf("gave %T, not true or false", v)
+	}
+	return b, nil
+}

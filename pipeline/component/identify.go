@@ -1,0 +1,90 @@
+package component
+
+import (
+	"github.com/benthosdev/benthos/v4/public/service"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/identify"
+)
+
+func identifySpec() *service.ConfigSpec {
+	places := []*service.ConfigField{
+		service.NewStringListField("containers").Default([]any{}).
+			Description("Containers, by name or by at least 12 digits of the id."),
+		service.NewStringListField("peers").Default([]any{}).Description("IP addresses that it posts from."),
+	}
+	return service.NewConfigSpec().
+		Summary("Says which agent acted and how sure that is.").
+		Description("Kernel evidence outranks a bound token, that the sender's address, and that what an agent claims of "+
+			"itself; a claim against stronger evidence gives `identity.conflict`. One act that several sensors report is "+
+			"marked, so that it counts once.").
+		Field(service.NewObjectListField("gateways", append([]*service.ConfigField{
+			service.NewStringField("name").Description("Name of the gateway."),
+			service.NewStringListField("agents").Default([]any{}).Description("Agents that it runs. Empty: whichever it names."),
+		}, places...)...).Default([]any{}).Description("OpenClaw gateways.")).
+		Field(service.NewObjectListField("agents", append([]*service.ConfigField{
+			service.NewStringField("id").Description("The agent's id."),
+		}, places...)...).Default([]any{}).Description("Agents that have containers or addresses of their own.")).
+		Field(service.NewIntField("max_agents").Default(identify.DefaultConfig().MaxAgents).
+			Description("Agents that are named by senders, but not here, and kept apart.").
+			LintRule(`root = if this < 1 { ["must be at least 1"] }`)).
+		Example("One gateway, two agents", "The support agent has a sandbox container of its own.", `
+pipeline:
+  processors:
+    - g0_identify:
+        gateways:
+          - name: main
+            agents: [ research, support ]
+            containers: [ openclaw-gateway ]
+        agents:
+          - id: support
+            containers: [ openclaw-sbx-support ]
+`)
+}
+
+func identifyConfig(conf *service.ParsedConfig) (identify.Config, error) {
+	var g getter
+	cfg := identify.Config{MaxAgents: get(&g, conf.FieldInt, "max_agents")}
+	for _, c := range getList(&g, conf.FieldObjectList, "gateways") {
+		cfg.Gateways = append(cfg.Gateways, identify.Gateway{
+			Name:       get(&g, c.FieldString, "name"),
+			Agents:     getList(&g, c.FieldStringList, "agents"),
+			Containers: getList(&g, c.FieldStringList, "containers"),
+			Peers:      getList(&g, c.FieldStringList, "peers"),
+		})
+	}
+	for _, c := range getList(&g, conf.FieldObjectList, "agents") {
+		cfg.Agents = append(cfg.Agents, identify.Agent{
+			ID:         get(&g, c.FieldString, "id"),
+			Containers: getList(&g, c.FieldStringList, "containers"),
+			Peers:      getList(&g, c.FieldStringList, "peers"),
+		})
+	}
+	return cfg, g.err()
+}
+
+func (rt *Runtime) newIdentify(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+	cfg, err := identifyConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	st, err := identify.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := rt.register(identify.Name, res, st); err != nil {
+		return nil, err
+	}
+	if rt.Spine != nil {
+		rt.Spine.SetResolver(func(ev *event.Event) event.Agent {
+			who, _ := st.Resolver().Resolve(ev)
+			return who
+		})
+	}
+	warn := newWarner(rt.Log)
+	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+		derived, changed := st.Apply(ev)
+		warn.security(ev)
+		return derived, changed
+	}), nil
+}

@@ -1,0 +1,116 @@
+package component
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/benthosdev/benthos/v4/public/service"
+
+	"github.com/guard0-ai/g0-sidecar/config"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/notify"
+	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
+)
+
+func notifySpec() *service.ConfigSpec {
+	d := notify.DefaultConfig
+	return service.NewConfigSpec().
+		Summary("Tells people: each alert is stored before it is sent, and kept until the target took it.").
+		Description("In `realtime` mode one alert of each type is sent in `rate_limit`; what is held back is counted, and the "+
+			"count is sent. A critical alert is never held back.").
+		Field(service.NewStringEnumField("mode", string(notify.ModeOff), string(notify.ModeRealtime)).Default(string(d.Mode)).
+			Description("When to tell.")).
+		Field(service.NewStringField("min_severity").Default(d.MinSeverity.String()).
+			Description("Lowest severity: info, low, medium, high or critical.")).
+		Field(service.NewDurationField("rate_limit").Default(d.RateLimit.String()).
+			Description("Time in which one type is told once.")).
+		Field(service.NewObjectListField("targets", append(secretFields("url", "Webhook address; it holds a secret."),
+			service.NewStringField("name").Description("Name in logs and in /health, a-z, 0-9, - and _."),
+			service.NewStringEnumField("format", slices.Sorted(maps.Keys(notify.Formats()))...).Default("generic").
+				Description("Form of the message."),
+			service.NewStringMapField("headers").Default(map[string]any{}).Description("Headers of each request."),
+			service.NewStringField("min_severity").Default("info").Description("Lowest severity for this target."),
+			service.NewDurationField("timeout").Default(notify.DefaultTimeout.String()).Description("Time limit of a request."),
+		)...).Default([]any{}).Description("Where to post.")).
+		Example("Slack", "The address comes from a file.", `
+pipeline:
+  processors:
+    - g0_notify:
+        mode: realtime
+        targets:
+          - name: ops
+            format: slack
+            url_file: /run/secrets/slack-webhook
+`)
+}
+
+func notifyConfig(conf *service.ParsedConfig) (notify.Config, []notify.Target, error) {
+	var g getter
+	cfg := notify.Config{
+		Mode:        notify.Mode(get(&g, conf.FieldString, "mode")),
+		MinSeverity: getSeverity(&g, conf, "min_severity"),
+		RateLimit:   get(&g, conf.FieldDuration, "rate_limit"),
+	}
+	var targets []notify.Target
+	for _, t := range getList(&g, conf.FieldObjectList, "targets") {
+		target := notify.Target{
+			Name:        get(&g, t.FieldString, "name"),
+			URL:         getSecret(&g, t, "url"),
+			Format:      get(&g, t.FieldString, "format"),
+			Headers:     map[string]config.Secret{},
+			Timeout:     get(&g, t.FieldDuration, "timeout"),
+			MinSeverity: getSeverity(&g, t, "min_severity"),
+		}
+		headers, err := t.FieldStringMap("headers")
+		g.note(err)
+		for name, value := range headers {
+			target.Headers[name] = config.Secret(value)
+		}
+		targets = append(targets, target)
+	}
+	return cfg, targets, g.err()
+}
+
+func (rt *Runtime) newNotify(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+	cfg, targets, err := notifyConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	st, err := notify.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := rt.register("notify", res, st); err != nil {
+		return nil, err
+	}
+	send := func(notify.Alert) {}
+	if rt.Spine != nil {
+		out, err := rt.newOutbox(targets)
+		if err != nil {
+			return nil, err
+		}
+		send = out.Enqueue
+	}
+	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+		for _, a := range st.Apply(ev) {
+			send(a)
+		}
+		return nil, false
+	}), nil
+}
+
+// newOutbox starts the outbox that delivers alerts.
+func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
+	q, err := rt.Spine.Queue(spine.OutboxQueue)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	out, err := notify.NewOutbox(q, targets, notify.Options{Log: rt.Log, Board: rt.Spine.Board})
+	if err != nil {
+		return nil, err
+	}
+	rt.Spine.Serve("outbox", out)
+	rt.Spine.AddView("outbox", func() any { return out.Status() })
+	return out, nil
+}

@@ -1,0 +1,168 @@
+package component
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/benthosdev/benthos/v4/public/service"
+	"gopkg.in/yaml.v3"
+
+	// The bundles whose components a pipeline may use.
+	_ "github.com/benthosdev/benthos/v4/public/components/io"
+	_ "github.com/benthosdev/benthos/v4/public/components/prometheus"
+	_ "github.com/benthosdev/benthos/v4/public/components/pure"
+)
+
+// Stream is a pipeline that is ready to run.
+type Stream struct{ stream *service.Stream }
+
+// NewStream builds the pipeline that text describes, with env's components. name
+// stands in errors for the file. lookup gives environment variables. What would
+// let the guard lose or reorder events is refused, see [checkPipeline].
+func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup func(string) (string, bool)) (*Stream, error) {
+	b := env.NewStreamBuilder()
+	b.SetEnvVarLookupFunc(lookup)
+	if err := b.SetYAML(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := checkPipeline(b, name, text); err != nil {
+		return nil, err
+	}
+	guarded, err := isolateOutput(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b = env.NewStreamBuilder()
+	b.SetEnvVarLookupFunc(lookup)
+	b.SetLogger(rt.Log)
+	if err := b.SetYAML(guarded); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b.SetThreads(1)
+	s, err := b.Build()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &Stream{s}, nil
+}
+
+// Run runs the stream until its inputs end.
+func (s *Stream) Run() error {
+	// The stream ends when the intake was drained, not on a context: cut short
+	// it would leave accepted events undecided.
+	return s.stream.Run(context.Background())
+}
+
+// Stop ends a stream that did not end by itself.
+func (s *Stream) Stop(within time.Duration) error { return s.stream.StopWithin(within) }
+
+// sources are the inputs that a guard can run on; g0_internal alone is none.
+var sources = []string{"g0_receiver", "g0_tetragon"}
+
+// barred are components that run commands: who can edit the pipeline would have
+// a shell as g0's user.
+var barred = map[string]bool{"command": true, "subprocess": true}
+
+// checkPipeline refuses what breaks g0's promises.
+func checkPipeline(b *service.StreamBuilder, name, text string) error {
+	var doc struct {
+		Buffer   map[string]yaml.Node `yaml:"buffer"`
+		Pipeline struct {
+			Threads yaml.Node `yaml:"threads"`
+		} `yaml:"pipeline"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var faults []error
+	fault := func(line int, format string, args ...any) {
+		at := name
+		if line > 0 {
+			at = fmt.Sprintf("%s:%d", name, line)
+		}
+		faults = append(faults, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
+	}
+	if t := doc.Pipeline.Threads; t.Value != "" && t.Value != "1" {
+		fault(t.Line, "pipeline.threads: is %s, must be 1: with more, events overtake each other and sequences are missed", t.Value)
+	}
+	for kind, node := range doc.Buffer {
+		if kind != "none" {
+			fault(node.Line, "buffer: %s would acknowledge events before they are decided on, and lose them in a crash", kind)
+		}
+	}
+	have := map[string]int{}
+	err := b.WalkComponents(func(w *service.WalkedComponent) error {
+		have[w.Name]++
+		if barred[w.Name] && w.ComponentType != "rate_limit" {
+			fault(0, "%s %s: would let whoever edits this file run commands", w.ComponentType, w.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if have["g0_internal"] != 1 {
+		fault(0, "input: has %d g0_internal, must have 1: timers, results and lost coverage come through it", have["g0_internal"])
+	}
+	for _, one := range []string{"g0_identify", "g0_killswitch", "g0_notify"} {
+		if have[one] > 1 {
+			fault(0, "pipeline: has %d %s, may have one: each would act on every event", have[one], one)
+		}
+	}
+	if have[sources[0]]+have[sources[1]] == 0 {
+		fault(0, "input: no source: has none of %s", strings.Join(sources, ", "))
+	}
+	return errors.Join(faults...)
+}
+
+// isolateOutput puts [IsolateName] around the output, unless it is there.
+func isolateOutput(text string) (string, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		return "", err
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		return "", errors.New("is not a mapping")
+	}
+	root := doc.Content[0]
+	wrap := func(inner *yaml.Node) *yaml.Node {
+		return mapping(IsolateName, mapping("output", inner))
+	}
+	found := false
+	for i := 0; i < len(root.Content); i += 2 {
+		if root.Content[i].Value != "output" {
+			continue
+		}
+		found = true
+		out := root.Content[i+1]
+		if len(out.Content) > 0 && out.Content[0].Value == IsolateName {
+			break
+		}
+		root.Content[i+1] = wrap(out)
+	}
+	if !found {
+		none := &yaml.Node{Kind: yaml.MappingNode}
+		root.Content = append(root.Content, scalar("output"), wrap(mapping("drop", none)))
+	}
+	b, err := yaml.Marshal(&doc)
+	return string(b), err
+}
+
+func scalar(v string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: v} }
+
+func mapping(key string, value *yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar(key), value}}
+}
+
+// RunCLI runs Benthos's own command line, with g0's components, on os.Args. It
+// does not return.
+func RunCLI(ctx context.Context) { service.RunCLI(ctx) }
+
+// Global is the environment that [RunCLI] uses.
+func Global() *service.Environment { return service.GlobalEnvironment() }
+
+// NewEnvironment is one of its own, for a sidecar.
+func NewEnvironment() *service.Environment { return service.NewEnvironment() }

@@ -1,0 +1,109 @@
+package component
+
+import (
+	"context"
+	"sync"
+
+	"github.com/benthosdev/benthos/v4/public/service"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/source/tetragon"
+)
+
+func tetragonSpec() *service.ConfigSpec {
+	d := tetragon.DefaultConfig()
+	return service.NewConfigSpec().
+		Summary("Subscribes to Tetragon's event stream and watches that its policies are in force.").
+		Description("It reconnects for ever. Tetragon does not repeat what happened while nobody listened: such a gap, a "+
+			"dropped event, and an expected policy that is missing, disabled, in error or in monitor mode are told as "+
+			"`coverage.lost`.").
+		Field(service.NewStringField("address").Default(d.Address).
+			Description("Tetragon's gRPC socket, `unix:///path` or `host:port`.")).
+		Field(service.NewStringField("allow_list").Default("").
+			Description("Tetragon's own filters, a YAML or JSON list, of what it should send. Empty: everything.")).
+		Field(service.NewStringField("deny_list").Default("").Description("What it should not send.")).
+		Field(service.NewObjectListField("expect_policies",
+			service.NewStringField("name").Description("Name of the policy; a loaded one may go on with `-something`."),
+			service.NewStringEnumField("mode", string(tetragon.ModeObserve), string(tetragon.ModeEnforce)).
+				Default(string(tetragon.ModeObserve)).Description("What it has to do."),
+		).Default([]any{}).Description("Policies that must be loaded.")).
+		Field(service.NewObjectField("tls",
+			service.NewStringField("ca_file").Default("").Description("PEM file of the authorities; empty: the system's."),
+			service.NewStringField("cert_file").Default("").Description("PEM file of our certificate."),
+			service.NewStringField("key_file").Default("").Description("PEM file of its key."),
+			service.NewStringField("server_name").Default("").Description("Name the server's certificate must have."),
+			service.NewBoolField("insecure").Default(false).Description("Plaintext to an address that is not loopback."),
+		).Description("TLS for `host:port`.")).
+		Field(service.NewDurationField("poll_interval").Default(d.PollInterval.String()).
+			Description("How often health and policies are asked for, up to 20s.")).
+		Example("On the node's socket", "With the six policies in force.", `
+input:
+  g0_tetragon:
+    address: unix:///var/run/tetragon/tetragon.sock
+    expect_policies:
+      - { name: g0-openclaw-egress, mode: enforce }
+      - { name: g0-openclaw-credential-protection }
+`)
+}
+
+func tetragonConfig(conf *service.ParsedConfig) (tetragon.Config, error) {
+	var g getter
+	tls := conf.Namespace("tls")
+	cfg := tetragon.DefaultConfig()
+	cfg.Address = get(&g, conf.FieldString, "address")
+	cfg.PollInterval = get(&g, conf.FieldDuration, "poll_interval")
+	cfg.TLS = tetragon.TLS{
+		CAFile:     get(&g, tls.FieldString, "ca_file"),
+		CertFile:   get(&g, tls.FieldString, "cert_file"),
+		KeyFile:    get(&g, tls.FieldString, "key_file"),
+		ServerName: get(&g, tls.FieldString, "server_name"),
+		Insecure:   get(&g, tls.FieldBool, "insecure"),
+	}
+	for _, p := range getList(&g, conf.FieldObjectList, "expect_policies") {
+		cfg.ExpectPolicies = append(cfg.ExpectPolicies, tetragon.Policy{
+			Name: get(&g, p.FieldString, "name"),
+			Mode: tetragon.Mode(get(&g, p.FieldString, "mode")),
+		})
+	}
+	var err error
+	cfg.AllowList, err = tetragon.ParseFilters(get(&g, conf.FieldString, "allow_list"))
+	g.note(err)
+	cfg.DenyList, err = tetragon.ParseFilters(get(&g, conf.FieldString, "deny_list"))
+	g.note(err)
+	return cfg, g.err()
+}
+
+// tetragonInput feeds the journal from Tetragon.
+type tetragonInput struct {
+	reader
+	source *tetragon.Source
+	start  sync.Once
+}
+
+func (rt *Runtime) newTetragon(conf *service.ParsedConfig, _ *service.Resources) (service.BatchInput, error) {
+	cfg, err := tetragonConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if rt.Spine == nil {
+		return nil, errNeedsRun
+	}
+	src, err := tetragon.New(cfg, rt.Spine.Intake, rt.Spine.Board, rt.Log)
+	if err != nil {
+		return nil, err
+	}
+	mode := src.PolicyMode
+	rt.policyMode.Store(&mode)
+	return &tetragonInput{reader: rt.reader(), source: src}, nil
+}
+
+// Connect starts the subscriber, which connects and reconnects by itself.
+func (in *tetragonInput) Connect(context.Context) error {
+	in.start.Do(func() { in.spine.Source("tetragon", in.source.Run) })
+	return nil
+}
+
+// Close has nothing to end: the spine stops its sources.
+func (in *tetragonInput) Close(context.Context) error { return nil }

@@ -1,0 +1,544 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/state"
+)
+
+// rig is a worker on a real queue. Its clock is that of the test's bubble.
+type rig struct {
+	*testing.T
+	queue  Queue
+	book   *book
+	worker *Worker
+	stop   func() // as a crash would: nothing is finished
+}
+
+// start runs a worker. It must be called in a bubble.
+func start(t *testing.T, q Queue, opt Options) *rig {
+	t.Helper()
+	opt.Log = quiet(t)
+	r := &rig{T: t, queue: q, book: &book{}}
+	r.worker = NewWorker(q, r.book.report, opt)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.worker.Run(ctx) }()
+	running := true
+	r.stop = func() {
+		if !running {
+			return
+		}
+		running = false
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// after lets d pass and everything settle that can.
+func (r *rig) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *rig) pending() (ids []string) {
+	r.Helper()
+	entries, err := r.queue.Pending()
+	must(r.T, err)
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+func (r *rig) want(what string, want, got []string) {
+	r.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.Errorf("%s: %s", what, diff)
+	}
+}
+
+// bubble runs f under a clock of its own.
+func bubble(t *testing.T, f func(t *testing.T, q Queue)) {
+	t.Helper()
+	q := openQueue(t, filepath.Join(t.TempDir(), "db"))
+	synctest.Test(t, func(t *testing.T) { f(t, q) })
+}
+
+func TestStopAndResume(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		path := filepath.Join(t.TempDir(), "ks")
+		r := start(t, q, Options{Actions: []Action{NewFile(path)}})
+		stop := intent(1, Stop, "research")
+		r.worker.Enqueue(stop)
+		must(t, r.worker.Flush(t.Context()))
+		r.after(0)
+		r.want("pending", nil, r.pending())
+		want := []*event.Event{{
+			Schema: event.SchemaVersion, ID: stop.ID + "-file", Source: event.SourceG0, Type: event.TypeKillSwitchAction,
+			Severity: event.SeverityHigh, Agent: stop.Agent, Container: stop.Container, Stage: "enforce", Cause: stop.ID,
+			KillSwitch: &event.KillSwitch{State: "tripped", Rule: "CT-001", Reason: "because", Action: "file", Verified: true},
+			Format:     event.FormatG0,
+		}}
+		ignore := cmp.Options{cmpopts.IgnoreFields(event.Event{}, "Time"), cmpopts.IgnoreFields(event.KillSwitch{}, "TookNS")}
+		if diff := cmp.Diff(want, r.book.events, ignore); diff != "" {
+			t.Error(diff)
+		}
+
+		back := intent(2, Resume, "research")
+		r.worker.Enqueue(back)
+		r.after(0)
+		r.want("reports", []string{stop.ID + "-file high tripped verified", back.ID + "-file high armed verified"}, r.book.lines())
+		if _, err := os.Stat(path); err == nil {
+			t.Error("resumed, but the file is there")
+		}
+	})
+}
+
+func TestActionsInOrderAndBack(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		var order []string
+		note := func(what string) func(context.Context, Intent) error {
+			return func(context.Context, Intent) error { order = append(order, what); return nil }
+		}
+		var actions []Action
+		for _, name := range []string{"a", "b"} {
+			actions = append(actions, &act{name: name, do: note("do " + name), verify: note("verify " + name), undo: note("undo " + name)})
+		}
+		r := start(t, q, Options{Actions: actions})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.worker.Enqueue(intent(2, Resume, "research"))
+		r.after(0)
+		r.want("order", []string{"do a", "verify a", "do b", "verify b", "undo b", "verify b", "undo a", "verify a"}, order)
+	})
+}
+
+func TestFailures(t *testing.T) {
+	const id = "ebresearch-ks-ct-001"
+	for _, tt := range []struct {
+		name   string
+		first  *act
+		within time.Duration
+		want   []string
+	}{
+		{"fails once", &act{do: failing(1)}, 2 * time.Second, []string{
+			id + "-first-failed-1 critical tripped broken", id + "-second high tripped verified", id + "-first high tripped verified",
+		}},
+		{"fails for ever", &act{do: failing(1 << 30)}, 2 * time.Minute, []string{
+			id + "-first-failed-1 critical tripped broken", id + "-second high tripped verified",
+			id + "-first-failed-8 critical tripped given up after 8 attempts: broken",
+		}},
+		{"is true only later", &act{verify: failing(5)}, 10 * time.Second, []string{
+			id + "-first high tripped verified", id + "-second high tripped verified",
+		}},
+		{"is never true", &act{verify: failing(1 << 30)}, 3 * time.Minute, []string{
+			id + "-first-failed-1 critical tripped not verified: time limit of 10s: broken", id + "-second high tripped verified",
+			id + "-first-failed-6 critical tripped given up after 6 attempts: not verified: time limit of 10s: broken",
+		}},
+		{"hangs", &act{do: hang}, 3 * time.Minute, []string{
+			id + "-first-failed-1 critical tripped time limit of 10s: context deadline exceeded", id + "-second high tripped verified",
+			id + "-first-failed-6 critical tripped given up after 6 attempts: time limit of 10s: context deadline exceeded",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, q Queue) {
+				tt.first.name = "first"
+				r := start(t, q, Options{Actions: []Action{tt.first, &act{name: "second"}}})
+				r.worker.Enqueue(intent(1, Stop, "research"))
+				r.after(tt.within)
+				r.want("reports", tt.want, r.book.lines())
+				r.want("pending", nil, r.pending())
+			})
+		})
+	}
+}
+
+// Without an action nobody is stopped, and that must not look like a success.
+func TestNoActions(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		r := start(t, q, Options{})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("reports", []string{"ebresearch-ks-ct-001-nothing critical tripped no action is configured: nothing was done"}, r.book.lines())
+		r.want("pending", nil, r.pending())
+	})
+}
+
+// The first failure is told at once, whatever the next action does.
+func TestFailureIsToldAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		r := start(t, q, Options{Actions: []Action{&act{name: "first", do: failing(1)}, &act{name: "second", do: hang}}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("reports", []string{"ebresearch-ks-ct-001-first-failed-1 critical tripped broken"}, r.book.lines())
+	})
+}
+
+// faulty is a queue whose disk fails n times.
+type faulty struct {
+	Queue
+	put, done int
+}
+
+func (f *faulty) Put(entries ...state.Entry) ([]state.Entry, error) {
+	if f.put--; f.put >= 0 {
+		return nil, errors.New("disk full")
+	}
+	return f.Queue.Put(entries...)
+}
+
+func (f *faulty) Done(ids ...string) error {
+	if f.done--; f.done >= 0 {
+		return errors.New("disk full")
+	}
+	return f.Queue.Done(ids...)
+}
+
+func TestStoredBeforeBegun(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a"}
+		f := &faulty{Queue: q, put: 3}
+		r := start(t, f, Options{Actions: []Action{a}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("calls with a full disk", nil, a.called())
+		if err := r.worker.Flush(t.Context()); err == nil {
+			t.Error("flushed to a full disk")
+		}
+		r.after(10 * time.Second)
+		r.want("calls", []string{"do research", "verify research"}, a.called())
+		must(t, r.worker.Flush(t.Context()))
+	})
+}
+
+func TestFlushWithoutRun(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		w := NewWorker(q, (&book{}).report, Options{Log: quiet(t)})
+		w.Enqueue(intent(1, Stop, "research"))
+		must(t, w.Flush(t.Context()))
+		must(t, w.Flush(t.Context()))
+		r := &rig{T: t, queue: q}
+		r.want("pending", []string{"ebresearch-ks-ct-001"}, r.pending())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Flush(ctx); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// What was flushed before Run began is both known and in the queue.
+func TestFlushedBeforeRunIsDoneOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a"}
+		w := NewWorker(q, (&book{}).report, Options{Actions: []Action{a}, Log: quiet(t)})
+		w.Enqueue(intent(1, Stop, "research"))
+		must(t, w.Flush(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Second); cancel() }()
+		must(t, w.Run(ctx))
+		(&rig{T: t}).want("calls", []string{"do research", "verify research"}, a.called())
+	})
+}
+
+func TestDoneOnlyAfterReported(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a"}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.book.faults = 3
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("calls", []string{"do research", "verify research"}, a.called())
+		r.want("pending while the journal is away", []string{"ebresearch-ks-ct-001"}, r.pending())
+		r.after(10 * time.Second)
+		r.want("pending", nil, r.pending())
+		r.want("reports", []string{"ebresearch-ks-ct-001-a high tripped verified"}, r.book.lines())
+	})
+}
+
+// A journal that hangs must not keep the next action waiting.
+func TestActionsDoNotWaitForReports(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		b := &act{name: "b"}
+		r := start(t, q, Options{Actions: []Action{&act{name: "a"}, b}})
+		r.book.faults = 1 << 30
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("calls", []string{"do research", "verify research"}, b.called())
+	})
+}
+
+func TestOneHangingAgentBlocksNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a", do: func(ctx context.Context, in Intent) error {
+			if in.Agent.ID == "stuck" {
+				return hang(ctx, in)
+			}
+			return nil
+		}}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.worker.Enqueue(intent(1, Stop, "stuck"))
+		for i := range 20 {
+			r.worker.Enqueue(intent(2, Stop, fmt.Sprint("agent", i)))
+		}
+		r.after(0)
+		if got := r.book.lines(); len(got) != 20 {
+			t.Errorf("%d of 20 stopped: %q", len(got), got)
+		}
+	})
+}
+
+func TestParallelIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a", do: hang}
+		r := start(t, q, Options{Actions: []Action{a}, Parallel: 3})
+		for i := range 10 {
+			r.worker.Enqueue(intent(1, Stop, fmt.Sprint("agent", i)))
+		}
+		r.after(0)
+		if got := a.called(); len(got) != 3 {
+			t.Errorf("at once: %q", got)
+		}
+	})
+}
+
+// What is decided last counts, and does not wait for what it contradicts.
+func TestLastDecisionCounts(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault *act
+		verbs []Verb
+		last  string // call
+		want  []string
+	}{
+		{"resume while a stop hangs", &act{do: hang}, []Verb{Stop, Resume}, "verify research", []string{
+			"ebresearch-ks-ct-001-a-failed-1 high tripped superseded by a later decision: context canceled",
+			"ecresearch-ks-ct-001-a high armed verified",
+		}},
+		{"stop while a resume hangs", &act{undo: hang}, []Verb{Resume, Stop}, "verify research", []string{
+			"ebresearch-ks-ct-001-a-failed-1 high armed superseded by a later decision: context canceled",
+			"ecresearch-ks-ct-001-a high tripped verified",
+		}},
+		{"resume while a stop is tried again", &act{do: failing(1 << 30)}, []Verb{Stop, Resume}, "verify research", []string{
+			"ebresearch-ks-ct-001-a-failed-1 critical tripped broken",
+			"ebresearch-ks-ct-001-a-failed-2 high tripped given up after 2 attempts: superseded by a later decision",
+			"ecresearch-ks-ct-001-a high armed verified",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, q Queue) {
+				tt.fault.name = "a"
+				r := start(t, q, Options{Actions: []Action{tt.fault}})
+				for i, verb := range tt.verbs {
+					r.worker.Enqueue(intent(uint64(1+i), verb, "research"))
+					r.after(time.Millisecond)
+				}
+				r.want("reports", tt.want, r.book.lines())
+				r.want("pending", nil, r.pending())
+				if calls := tt.fault.called(); calls[len(calls)-1] != tt.last {
+					t.Errorf("calls %q", calls)
+				}
+			})
+		})
+	}
+}
+
+// A second stop is no reason to break off the first.
+func TestSameDecisionAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a", do: func(ctx context.Context, _ Intent) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Second):
+				return nil
+			}
+		}}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(time.Millisecond)
+		r.worker.Enqueue(intent(2, Stop, "research"))
+		r.after(time.Minute)
+		r.want("reports", []string{
+			"ebresearch-ks-ct-001-a high tripped verified", "ecresearch-ks-ct-001-a high tripped verified",
+		}, r.book.lines())
+	})
+}
+
+// After a crash the old order holds, and a stop that fails is not tried again
+// while the resume waits.
+func TestPendingInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		for i, verb := range []Verb{Stop, Resume} {
+			e, err := entry(intent(uint64(1+i), verb, "research"))
+			must(t, err)
+			_, err = q.Put(e)
+			must(t, err)
+		}
+		a := &act{name: "a", do: failing(1 << 30)}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.after(0)
+		r.want("reports", []string{
+			"ebresearch-ks-ct-001-a-failed-1 critical tripped broken", "ecresearch-ks-ct-001-a high armed verified",
+		}, r.book.lines())
+		r.want("pending", nil, r.pending())
+	})
+}
+
+// Whatever the order of stops and resumes, and wherever it is killed: the file
+// says in the end what was decided last.
+func TestOrderPerAgentSurvivesCrashes(t *testing.T) {
+	for seed := range uint64(6) {
+		bubble(t, func(t *testing.T, q Queue) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			path := filepath.Join(t.TempDir(), "ks")
+			f := NewFile(path)
+			slow := &act{name: "slow", do: func(_ context.Context, in Intent) error {
+				time.Sleep(time.Duration(in.Seq%3) * time.Millisecond)
+				return nil
+			}}
+			r := start(t, q, Options{Actions: []Action{slow, f}, Parallel: 1})
+			last := map[string]Intent{}
+			for seq := range uint64(60) {
+				agent := string(rune('a' + rnd.IntN(3)))
+				verb := []Verb{Stop, Resume}[rnd.IntN(2)]
+				in := intent(seq, verb, agent)
+				in.ID = fmt.Sprint("e", seq)
+				in.Cause = in.ID
+				last[agent] = in
+				r.worker.Enqueue(in)
+				must(t, r.worker.Flush(t.Context()))
+				switch rnd.IntN(6) {
+				case 0:
+					r.after(time.Millisecond)
+				case 1:
+					r.stop()
+					r = start(t, q, Options{Actions: []Action{slow, f}, Parallel: 1})
+				}
+			}
+			r.after(time.Minute)
+			r.want("pending", nil, r.pending())
+			for _, in := range last {
+				must(t, f.Verify(t.Context(), in))
+			}
+		})
+	}
+}
+
+func TestCrashBetweenDoAndDone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "db")
+	q := openQueue(t, path)
+	stop := intent(1, Stop, "research")
+	var crashed string
+	synctest.Test(t, func(t *testing.T) {
+		a := &act{name: "a", verify: func(ctx context.Context, in Intent) error {
+			crashed = crash(t, path) // done, not verified, not reported
+			return hang(ctx, in)
+		}}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.worker.Enqueue(stop)
+		r.after(0)
+		r.stop()
+		r.want("reports", nil, r.book.lines())
+	})
+	again := openQueue(t, crashed)
+	synctest.Test(t, func(t *testing.T) {
+		a := &act{name: "a"}
+		r := start(t, again, Options{Actions: []Action{a}})
+		r.after(0)
+		r.worker.Enqueue(stop) // the replay of the journal decides it again
+		r.after(time.Minute)
+		r.want("calls", []string{"do research", "verify research"}, a.called())
+		r.want("reports", []string{stop.ID + "-a high tripped verified"}, r.book.lines())
+		r.want("pending", nil, r.pending())
+		r.stop()
+
+		r = start(t, again, Options{Actions: []Action{a}})
+		r.worker.Enqueue(stop) // a replay after a later crash
+		r.after(time.Minute)
+		r.want("calls after another start", []string{"do research", "verify research"}, a.called())
+	})
+}
+
+// An intent that could not be taken out of the queue is repeated with the same
+// reports.
+func TestDoneFails(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a"}
+		r := start(t, &faulty{Queue: q, done: 1}, Options{Actions: []Action{a}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		first := r.book.lines()
+		r.stop()
+		r = start(t, q, Options{Actions: []Action{a}})
+		r.after(0)
+		r.want("reports", first, r.book.lines())
+		r.want("pending", nil, r.pending())
+	})
+}
+
+func TestShutdownLeavesTheRest(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a", do: hang}
+		r := start(t, q, Options{Actions: []Action{a, &act{name: "b"}}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.worker.Enqueue(intent(2, Stop, "research"))
+		r.after(0)
+		r.stop()
+		r.want("reports", nil, r.book.lines())
+		r.want("pending", []string{"ebresearch-ks-ct-001", "ecresearch-ks-ct-001"}, r.pending())
+	})
+}
+
+func TestUnreadableIntent(t *testing.T) {
+	for _, tt := range []struct{ name, body, want string }{
+		{"garbage", `{"verb":`, "decode intent x: "},
+		{"another verb", `{"verb":"pat"}`, `decode intent x: unknown verb "pat"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, q Queue) {
+				_, err := q.Put(state.Entry{ID: "x", Seq: 1, Body: []byte(tt.body)})
+				must(t, err)
+				r := start(t, q, Options{Actions: []Action{&act{name: "a"}}})
+				r.worker.Enqueue(intent(2, Stop, "research"))
+				r.after(0)
+				got := r.book.lines()
+				slices.Sort(got)
+				if len(got) != 2 || !strings.HasPrefix(got[1], "x-unreadable critical tripped "+tt.want) {
+					t.Errorf("%q", got)
+				}
+				r.want("pending", nil, r.pending())
+			})
+		})
+	}
+}
+
+func TestRunNeedsItsQueue(t *testing.T) {
+	w := NewWorker(broken{}, (&book{}).report, Options{Log: quiet(t)})
+	if diff := cmp.Diff("read pending intents: disk gone", text(w.Run(t.Context()))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+type broken struct{ Queue }
+
+func (broken) Pending() ([]state.Entry, error) { return nil, errors.New("disk gone") }

@@ -1,0 +1,212 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Types of events. The names are those of the OpenClaw plugin where it has one;
+// "injection-detected" is read as "injection.detected".
+const (
+	// What an agent's plugin reports.
+	TypeInjectionDetected  = "injection.detected"
+	TypeToolBlocked        = "tool.blocked"
+	TypeToolExecuted       = "tool.executed"
+	TypeToolResult         = "tool.result"
+	TypePIIRedacted        = "pii.redacted"
+	TypePIIDetected        = "pii.detected"
+	TypePIIBlockedOutbound = "pii.blocked_outbound"
+	TypeMessageBlocked     = "message.blocked"
+	TypeSecurityGate       = "security.gate"
+	TypeSubagentSpawning   = "subagent.spawning"
+	TypeSubagentSpawned    = "subagent.spawned"
+	TypeSubagentBlocked    = "subagent.blocked"
+	TypeSubagentEnded      = "subagent.ended"
+	TypeSessionStart       = "session.start"
+	TypeSessionEnd         = "session.end"
+	TypeAgentEnd           = "agent.end"
+	TypeGatewayStart       = "gateway.start"
+	TypeGatewayStop        = "gateway.stop"
+	TypeLLMInput           = "llm.input"
+	TypeLLMOutput          = "llm.output"
+	TypeError              = "error"
+	TypeRequest            = "request"
+	TypeResponse           = "response"
+
+	// What the g0-openclaw-* policies and g0_openclaw_* rules report.
+	TypeEgressUnexpected    = "egress.unexpected"
+	TypeCrossAccess         = "agent.cross_access"
+	TypeDockerSocketAccess  = "docker.socket_access"
+	TypeBinarySensitive     = "binary.sensitive"
+	TypeCredentialAccess    = "credential.access"
+	TypeLogTampering        = "log.tampering"
+	TypeSessionAccess       = "session.access"
+	TypeContainerRoot       = "container.root"
+	TypeGatewayExternalBind = "gateway.external_bind"
+
+	// What else the kernel's sensors report.
+	TypeProcessExec   = "process.exec"
+	TypeProcessExit   = "process.exit"
+	TypeProcessLoader = "process.loader"
+	TypeKernelProbe   = "kernel.probe" // kprobe, tracepoint, uprobe or LSM hook of a policy that is not ours
+	TypeFalcoAlert    = "falco.alert"  // a Falco rule that is not ours
+	TypeFalcoMetrics  = "falco.metrics"
+
+	// What g0 itself says.
+	TypeIdentityConflict    = "identity.conflict"
+	TypeCoverageLost        = "coverage.lost"
+	TypeCoverageRestored    = "coverage.restored"
+	TypeThreat              = "threat" // threat.NAME, one a rule
+	TypeKillSwitchTripped   = "killswitch.tripped"
+	TypeKillSwitchWithheld  = "killswitch.withheld"
+	TypeKillSwitchResumed   = "killswitch.resumed"
+	TypeKillSwitchAction    = "killswitch.action"
+	TypeKillSwitchStopAsked = "killswitch.stop_requested"
+	TypeKillSwitchResumeAsk = "killswitch.resume_requested"
+	TypeTimer               = "timer.fired"
+)
+
+// Severity grades an event. The zero value is SeverityNone.
+type Severity uint8
+
+// The severities in rising order.
+const (
+	SeverityNone Severity = iota
+	SeverityInfo
+	SeverityLow
+	SeverityMedium
+	SeverityHigh
+	SeverityCritical
+)
+
+var severityNames = [...]string{"", "info", "low", "medium", "high", "critical"}
+
+// String gives the lower-case name; "" for SeverityNone.
+func (s Severity) String() string {
+	if int(s) < len(severityNames) {
+		return severityNames[s]
+	}
+	return fmt.Sprintf("severity(%d)", uint8(s))
+}
+
+// MarshalText writes the name.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a name in any case; an unknown one is an error.
+func (s *Severity) UnmarshalText(b []byte) error {
+	i := slices.Index(severityNames[:], strings.ToLower(string(b)))
+	if i < 0 {
+		return fmt.Errorf("severity %q is none of info, low, medium, high, critical", b)
+	}
+	*s = Severity(i)
+	return nil
+}
+
+// typeInfo is what g0 knows of a type: the one place where a type's severity
+// and its being a security event are said.
+type typeInfo struct {
+	severity Severity
+	security bool
+}
+
+var types = map[string]typeInfo{
+	TypeInjectionDetected:  {SeverityHigh, true},
+	TypeToolBlocked:        {SeverityMedium, true},
+	TypePIIRedacted:        {SeverityLow, true},
+	TypePIIDetected:        {SeverityMedium, true},
+	TypePIIBlockedOutbound: {SeverityHigh, true},
+	TypeMessageBlocked:     {SeverityMedium, true},
+	TypeSubagentBlocked:    {SeverityMedium, true},
+
+	TypeEgressUnexpected:    {SeverityHigh, true},
+	TypeCrossAccess:         {SeverityHigh, true},
+	TypeDockerSocketAccess:  {SeverityCritical, true},
+	TypeBinarySensitive:     {SeverityMedium, true},
+	TypeCredentialAccess:    {SeverityHigh, true},
+	TypeLogTampering:        {SeverityHigh, true},
+	TypeSessionAccess:       {SeverityMedium, true},
+	TypeContainerRoot:       {SeverityMedium, true},
+	TypeGatewayExternalBind: {SeverityHigh, true},
+
+	TypeIdentityConflict:    {SeverityMedium, true},
+	TypeCoverageLost:        {SeverityHigh, true},
+	TypeCoverageRestored:    {SeverityInfo, false},
+	TypeKillSwitchTripped:   {SeverityCritical, true},
+	TypeKillSwitchWithheld:  {SeverityHigh, true},
+	TypeKillSwitchResumed:   {SeverityHigh, true},
+	TypeKillSwitchAction:    {SeverityHigh, true},
+	TypeKillSwitchStopAsked: {SeverityInfo, false},
+	TypeKillSwitchResumeAsk: {SeverityInfo, false},
+
+	TypeToolExecuted:     {SeverityInfo, false},
+	TypeToolResult:       {SeverityInfo, false},
+	TypeSecurityGate:     {SeverityInfo, false},
+	TypeSubagentSpawning: {SeverityInfo, false},
+	TypeSubagentSpawned:  {SeverityInfo, false},
+	TypeSubagentEnded:    {SeverityInfo, false},
+	TypeSessionStart:     {SeverityInfo, false},
+	TypeSessionEnd:       {SeverityInfo, false},
+	TypeAgentEnd:         {SeverityInfo, false},
+	TypeGatewayStart:     {SeverityInfo, false},
+	TypeGatewayStop:      {SeverityInfo, false},
+	TypeLLMInput:         {SeverityInfo, false},
+	TypeLLMOutput:        {SeverityInfo, false},
+	TypeError:            {SeverityInfo, false},
+	TypeRequest:          {SeverityInfo, false},
+	TypeResponse:         {SeverityInfo, false},
+	TypeProcessExec:      {SeverityInfo, false},
+	TypeProcessExit:      {SeverityInfo, false},
+	TypeProcessLoader:    {SeverityInfo, false},
+	TypeKernelProbe:      {SeverityLow, false},
+	TypeFalcoAlert:       {SeverityLow, false},
+	TypeFalcoMetrics:     {SeverityInfo, false},
+	TypeTimer:            {SeverityInfo, false},
+}
+
+// SeverityOf gives the severity of a type by itself; SeverityInfo for a type
+// that g0 does not know.
+func SeverityOf(typ string) Severity {
+	if t, ok := types[typ]; ok {
+		return t.severity
+	}
+	return SeverityInfo
+}
+
+// Known says whether g0 knows the type. Events of other types are accepted.
+func Known(typ string) bool {
+	_, ok := types[typ]
+	return ok || strings.HasPrefix(typ, TypeThreat+".")
+}
+
+// Security says whether a type is security-relevant: logged at WARN, given the
+// reserved room of the intake, open to notification.
+func Security(typ string) bool {
+	return types[typ].security || strings.HasPrefix(typ, TypeThreat+".")
+}
+
+// SecurityTypes lists the known security types, sorted, without threats.
+func SecurityTypes() []string {
+	var out []string
+	for name, t := range types {
+		if t.security {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// reserved are the first words of types that only g0 itself may give.
+var reserved = []string{"threat", "killswitch", "coverage", "identity", "timer", "g0"}
+
+// ErrReserved is the error about a record whose type is [Reserved].
+var ErrReserved = errors.New("is for g0 itself")
+
+// Reserved says whether a type belongs to g0 alone: a sender who uses it is
+// refused, since it would speak in g0's name.
+func Reserved(typ string) bool {
+	first, _, _ := strings.Cut(typ, ".")
+	return slices.Contains(reserved, first)
+}

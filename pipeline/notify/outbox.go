@@ -1,0 +1,272 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
+	"github.com/guard0-ai/g0-sidecar/pipeline/state"
+)
+
+const (
+	part          = "outbox" // on the board
+	targetSep     = "@"      // between the alert's ID and the target's name in an entry's ID
+	batchLen      = 256      // alerts stored at once
+	storeAgain    = time.Second
+	warnEvery     = 5 * time.Minute
+	statusTooFast = http.StatusTooManyRequests
+)
+
+// Queue keeps entries on disk; [state.Queue] is one.
+type Queue interface {
+	// Put makes entries durable and returns those that are new: neither pending
+	// nor done.
+	Put(entries ...state.Entry) ([]state.Entry, error)
+	// Get gives a pending entry.
+	Get(id string) (state.Entry, bool, error)
+	// Pending lists what is not done.
+	Pending() ([]state.Entry, error)
+	// Done removes entries and remembers their IDs.
+	Done(ids ...string) error
+}
+
+// Options of an [Outbox].
+type Options struct {
+	// Log and Board must be set.
+	Log   *slog.Logger
+	Board *coverage.Board
+	// Client posts; nil: one of the outbox's own. Redirects are never followed.
+	Client *http.Client
+	// UserAgent of requests, "g0/1.2.3".
+	UserAgent string
+	// Limit of alerts that wait for one target; critical ones may be 10 times
+	// as many.
+	Limit int
+	// MinBackoff and MaxBackoff bound the waits after failures.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+// DefaultOptions stand in for what [Options] leave at zero.
+var DefaultOptions = Options{UserAgent: "g0", Limit: 10_000, MinBackoff: time.Second, MaxBackoff: 5 * time.Minute}
+
+// Outbox delivers alerts at least once, each to every target: an alert is on
+// disk before it is sent, and removed when the target has answered 2xx. A crash
+// between the two repeats it, with the same ID. Targets do not hold up each
+// other. Safe for concurrent use.
+type Outbox struct {
+	q     Queue
+	opt   Options
+	http  *http.Client
+	lanes []*lane
+	wake  chan struct{} // tells Run that something is to be stored; holds one
+
+	storing   sync.Mutex // held while the queue is written
+	reporting sync.Mutex // held while the board is brought up to date
+
+	mu       sync.Mutex
+	fresh    shelf    // not yet stored
+	done     []string // not yet removed from the queue
+	storeErr error    // of the last attempt to write the queue
+}
+
+// NewOutbox takes up what waits in q from before. Entries whose target is not
+// in targets any more, and those that cannot be read, are dropped, counted on
+// the board and logged. Nothing is sent before [Outbox.Run].
+func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
+	if opt.Log == nil || opt.Board == nil {
+		return nil, errors.New("outbox: no log or no board")
+	}
+	opt.UserAgent = cmp.Or(opt.UserAgent, DefaultOptions.UserAgent)
+	opt.Limit = cmp.Or(opt.Limit, DefaultOptions.Limit)
+	opt.MinBackoff = cmp.Or(opt.MinBackoff, DefaultOptions.MinBackoff)
+	opt.MaxBackoff = cmp.Or(opt.MaxBackoff, DefaultOptions.MaxBackoff)
+	if opt.Limit < 1 || opt.MinBackoff < 0 || opt.MaxBackoff < opt.MinBackoff {
+		return nil, fmt.Errorf("outbox: limit %d, backoff %s to %s", opt.Limit, opt.MinBackoff, opt.MaxBackoff)
+	}
+	client := opt.Client
+	if client == nil {
+		client = newClient()
+	}
+	o := &Outbox{q: q, opt: opt, http: withoutRedirects(client), wake: make(chan struct{}, 1)}
+	for _, t := range targets {
+		if err := t.Validate(); err != nil {
+			return nil, fmt.Errorf("outbox: target %q: %w", t.Name, err)
+		}
+		if o.lane(t.Name) != nil {
+			return nil, fmt.Errorf("outbox: target %q is given twice", t.Name)
+		}
+		o.lanes = append(o.lanes, newLane(t, t.sender(o.http, opt.UserAgent), opt))
+	}
+	if err := o.load(); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	o.report()
+	return o, nil
+}
+
+// Enqueue takes an alert for every target that wants its severity. It never
+// blocks: the alert is kept in memory until [Outbox.Run] or [Outbox.Flush]
+// stores it. An alert that was enqueued before, in this or an earlier process,
+// is not sent again, as far as the queue remembers.
+func (o *Outbox) Enqueue(a Alert) {
+	if len(o.lanes) == 0 {
+		return
+	}
+	it := itemOf(a)
+	var err error
+	if it.body, err = a.encode(); err != nil {
+		o.opt.Log.Error("alert lost: it cannot be encoded", "alert", a.ID, "err", err)
+		o.opt.Board.Count(part, "unreadable", "an alert cannot be encoded", 1)
+		return
+	}
+	o.mu.Lock()
+	dropped := o.fresh.add(it, o.opt.Limit, nil)
+	o.mu.Unlock()
+	if dropped != nil {
+		o.countFull("not yet stored")
+	}
+	o.signal()
+}
+
+// Flush returns when all that was enqueued before is durable, or says why it is
+// not. It needs no Run.
+func (o *Outbox) Flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return o.store()
+}
+
+// Run stores and delivers until ctx ends: at once, whatever is under way. What
+// is not delivered stays in the queue. The error is that of the last store.
+// Call it once.
+func (o *Outbox) Run(ctx context.Context) error {
+	defer o.http.CloseIdleConnections()
+	var g errgroup.Group
+	g.Go(func() error { o.keep(ctx); return nil })
+	for _, l := range o.lanes {
+		g.Go(func() error { o.serve(ctx, l); return nil })
+	}
+	_ = g.Wait() // none of them gives an error
+	return o.store()
+}
+
+// keep stores whenever there is something to store.
+func (o *Outbox) keep(ctx context.Context) {
+	for {
+		wake, again := o.wake, (<-chan time.Time)(nil)
+		if err := o.store(); err != nil {
+			o.opt.Log.Error("outbox cannot be written", "err", err, "again_in", storeAgain)
+			wake, again = nil, time.After(storeAgain)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-again:
+		}
+	}
+}
+
+// serve delivers the alerts of one target.
+func (o *Outbox) serve(ctx context.Context, l *lane) {
+	for it := l.next(ctx); it != nil; it = l.next(ctx) {
+		err := o.deliver(ctx, l, it)
+		if ctx.Err() != nil && err != nil {
+			l.released()
+			return
+		}
+		o.settle(l, it, err)
+	}
+}
+
+// errUnreadable says that a stored alert can never be sent.
+var errUnreadable = errors.New("stored alert cannot be read")
+
+func (o *Outbox) deliver(ctx context.Context, l *lane, it *item) error {
+	entry, ok, err := o.q.Get(l.entryID(it))
+	if err != nil {
+		return &sendError{err: fmt.Errorf("read outbox: %w", err)}
+	}
+	if !ok {
+		return fmt.Errorf("%w: it is gone", errUnreadable)
+	}
+	a, err := decodeAlert(entry.Body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return l.sender.send(ctx, a)
+}
+
+// settle records how an attempt went.
+func (o *Outbox) settle(l *lane, it *item, err error) {
+	now := time.Now()
+	if failure, ok := errors.AsType[*sendError](err); ok {
+		rest, h := l.failed(it, failure, now)
+		if l.warn(now) {
+			o.opt.Log.Warn("alert not delivered", "target", l.target.Name, "alert", it.alert,
+				"severity", it.severity, "err", failure, "failures", h.failures, "again_in", rest.Round(time.Millisecond))
+		}
+		o.report()
+		return
+	}
+	if err != nil {
+		l.discarded(it)
+		o.opt.Log.Error("alert lost", "target", l.target.Name, "alert", it.alert, "err", err)
+		o.opt.Board.Count(part, "unreadable", "alert for "+l.target.Name, 1)
+	} else if before := l.delivered(it, now); before.told {
+		o.opt.Log.Info("target takes alerts again", "target", l.target.Name, "failures", before.failures)
+	}
+	if err == nil {
+		o.opt.Board.Seen(part, now)
+	}
+	o.remove(l.entryID(it))
+	o.report()
+}
+
+// remove takes entries out of the queue with the next store.
+func (o *Outbox) remove(ids ...string) {
+	o.mu.Lock()
+	o.done = append(o.done, ids...)
+	o.mu.Unlock()
+	o.signal()
+}
+
+// lane gives the lane of a target; nil: there is no such target.
+func (o *Outbox) lane(target string) *lane {
+	if i := slices.IndexFunc(o.lanes, func(l *lane) bool { return l.target.Name == target }); i >= 0 {
+		return o.lanes[i]
+	}
+	return nil
+}
+
+// signal wakes keep.
+func (o *Outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *Outbox) countFull(where string) {
+	o.opt.Board.Count(part, "full", "alerts dropped: "+where, 1)
+}
+
+// splitEntryID is the reverse of [lane.entryID].
+func splitEntryID(id string) (alert, target string) {
+	i := strings.LastIndex(id, targetSep)
+	if i < 0 {
+		return id, ""
+	}
+	return id[:i], id[i+len(targetSep):]
+}

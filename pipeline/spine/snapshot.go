@@ -1,0 +1,148 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
+)
+
+// restTime is how long a snapshot waits for the stream to come to rest; a
+// processor of the user that takes longer only delays it.
+const restTime = 2 * time.Second
+
+// snapshots takes one whenever it is due.
+func (s *Spine) snapshots(ctx context.Context) error {
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if !s.due() {
+			continue
+		}
+		err := s.Snapshot(ctx)
+		switch {
+		case errors.Is(err, intake.ErrBusy):
+			s.Board.Set("store", coverage.StateDegraded, err.Error())
+		case err != nil && ctx.Err() == nil:
+			s.Log.Error("snapshot failed", "err", err)
+			s.Board.Lost("store", "snapshot failed", err.Error())
+			s.Board.Set("store", coverage.StateDegraded, err.Error())
+		case err == nil:
+			s.Board.Restored("store", "snapshot failed")
+			s.Board.Set("store", coverage.StateConnected, "embedded")
+		}
+	}
+}
+
+func (s *Spine) due() bool {
+	p := s.Intake.Position()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.Done == s.saved {
+		return false
+	}
+	return p.Done-s.saved >= s.opt.SnapshotEvents || s.opt.Intake.Now().Sub(s.savedAt) >= s.opt.SnapshotEvery
+}
+
+// Snapshot brings the stream to rest, takes the state of every stage, lets the
+// stream go on, and writes the state when all that was decided up to then is
+// durable. Then the journal may forget.
+func (s *Spine) Snapshot(ctx context.Context) error {
+	seq, parts, err := s.collect(ctx)
+	if err != nil || seq == s.saved {
+		return err
+	}
+	s.mu.Lock()
+	services := append([]Service(nil), s.services...)
+	s.mu.Unlock()
+	for _, svc := range services {
+		if err := svc.Flush(ctx); err != nil {
+			return fmt.Errorf("flush: %w", err)
+		}
+	}
+	if err := s.state.SaveSnapshot(seq, parts); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.saved, s.savedAt = seq, s.opt.Intake.Now()
+	s.mu.Unlock()
+	return errors.Join(s.forget(seq), s.Intake.Forget(seq+1))
+}
+
+func (s *Spine) collect(ctx context.Context) (uint64, map[string][]byte, error) {
+	wait, cancel := context.WithTimeout(ctx, restTime)
+	defer cancel()
+	seq, resume, err := s.Intake.Quiesce(wait)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resume()
+	parts := map[string][]byte{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, st := range s.stages {
+		if parts[name], err = st.Snapshot(); err != nil {
+			return 0, nil, fmt.Errorf("snapshot of %s: %w", name, err)
+		}
+	}
+	if parts[countsPart], err = s.Intake.Counts().Snapshot(); err != nil {
+		return 0, nil, err
+	}
+	return seq, parts, nil
+}
+
+// forget lets the queues forget what no replay can bring again.
+func (s *Spine) forget(seq uint64) error {
+	var errs []error
+	for _, name := range []string{OutboxQueue, IntentQueue} {
+		q, err := s.state.Queue(name)
+		if err != nil {
+			return err
+		}
+		errs = append(errs, q.Forget(seq))
+	}
+	return errors.Join(errs...)
+}
+
+// The durable queues.
+const (
+	OutboxQueue = "outbox"
+	IntentQueue = "intents"
+)
+
+// tickEvery bounds how often a timer event is journalled.
+const tickEvery = time.Second
+
+// Tick journals a timer event if a stage's deadline has passed. g0_internal calls
+// it several times a second.
+func (s *Spine) Tick() {
+	now := s.opt.Intake.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.ticked) < tickEvery {
+		return
+	}
+	for _, st := range s.stages {
+		timed, ok := st.(Timed)
+		if !ok {
+			continue
+		}
+		if at := timed.NextDeadline(); !at.IsZero() && !at.After(now) {
+			s.ticked = now
+			s.Intake.Emit(&event.Event{
+				Schema: event.SchemaVersion, Source: event.SourceG0, Type: event.TypeTimer, Time: now,
+				Severity: event.SeverityOf(event.TypeTimer), Stage: "timer", Format: event.FormatG0,
+			})
+			return
+		}
+	}
+}

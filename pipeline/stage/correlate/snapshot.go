@@ -1,0 +1,217 @@
+package correlate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+)
+
+// snapshotVersion grows when the form changes; another version is refused.
+const snapshotVersion = 1
+
+// snapshot is the state of an engine. Hits stand once and are named by their
+// place; windows stand in the order of their use.
+type snapshot struct {
+	Version int            `json:"version"`
+	Hits    []*hit         `json:"hits"`
+	Rules   []ruleSnapshot `json:"rules"`
+	Sweep   int            `json:"sweep"`
+}
+
+type ruleSnapshot struct {
+	ID          string           `json:"id"`
+	Fingerprint string           `json:"fingerprint"`
+	Full        loss             `json:"full"`
+	Broken      loss             `json:"broken"`
+	Windows     []windowSnapshot `json:"windows"`
+}
+
+type windowSnapshot struct {
+	Key     string            `json:"key"`
+	Gateway bool              `json:"gateway,omitzero"`
+	Steps   [][]int           `json:"steps"`
+	Unless  []int             `json:"unless,omitempty"`
+	Muted   []mute            `json:"muted,omitempty"`
+	Pending []pendingSnapshot `json:"pending,omitempty"`
+	Touched time.Time         `json:"touched"`
+}
+
+type pendingSnapshot struct {
+	Due      time.Time      `json:"due"`
+	Agents   []string       `json:"agents"`
+	Strength int            `json:"strength"`
+	Draft    jsontext.Value `json:"draft"`
+}
+
+// Snapshot gives the state as JSON, the same bytes for the same state.
+func (e *Engine) Snapshot() ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := snapshot{Version: snapshotVersion, Sweep: e.sweep}
+	places := map[*hit]int{}
+	number := func(hits []*hit) []int {
+		out := make([]int, 0, len(hits))
+		for _, h := range hits {
+			n, ok := places[h]
+			if !ok {
+				n = len(s.Hits)
+				places[h], s.Hits = n, append(s.Hits, h)
+			}
+			out = append(out, n)
+		}
+		return out
+	}
+	for _, r := range e.rules {
+		rs := ruleSnapshot{ID: r.ID, Fingerprint: r.fingerprint, Full: r.full, Broken: r.broken}
+		for _, w := range r.windows.Values() {
+			rs.Windows = append(rs.Windows, w.snapshot(number))
+		}
+		s.Rules = append(s.Rules, rs)
+	}
+	b, err := json.Marshal(&s)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot correlate: %w", err)
+	}
+	return b, nil
+}
+
+func (w *window) snapshot(number func([]*hit) []int) windowSnapshot {
+	ws := windowSnapshot{Key: w.key, Gateway: w.gateway, Muted: w.muted, Touched: w.touched}
+	for _, hits := range w.steps {
+		ws.Steps = append(ws.Steps, number(hits))
+	}
+	if len(w.unless) > 0 {
+		ws.Unless = number(w.unless)
+	}
+	for _, p := range w.pending {
+		ws.Pending = append(ws.Pending, pendingSnapshot{
+			Due: p.Due, Agents: p.Agents, Strength: p.Strength, Draft: p.Draft.AppendJSON(nil),
+		})
+	}
+	return ws
+}
+
+// Restore puts the state of a snapshot in place of the present one. A rule that
+// is new, says something else now, or is gone since starts without windows. With
+// an error the engine is as before.
+func (e *Engine) Restore(b []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var s snapshot
+	if err := json.Unmarshal(b, &s, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("restore correlate: %w", err)
+	}
+	if s.Version != snapshotVersion {
+		return fmt.Errorf("restore correlate: version %d, this g0 reads %d", s.Version, snapshotVersion)
+	}
+	if slices.Contains(s.Hits, nil) {
+		return fmt.Errorf("restore correlate: %w", errSnapshot)
+	}
+	for _, h := range s.Hits {
+		h.settle()
+	}
+	restored := map[*rule]ruleState{}
+	for _, r := range e.rules {
+		for i := range s.Rules {
+			rs := &s.Rules[i]
+			if rs.ID != r.ID || rs.Fingerprint != r.fingerprint {
+				continue
+			}
+			windows, err := r.rebuild(rs, s.Hits)
+			if err != nil {
+				return fmt.Errorf("restore correlate: rule %s: %w", r.ID, err)
+			}
+			restored[r] = ruleState{windows, rs.Full, rs.Broken}
+		}
+	}
+	e.adopt(restored)
+	if e.sweep = 0; s.Sweep > 0 && s.Sweep < len(e.rules) {
+		e.sweep = s.Sweep
+	}
+	return nil
+}
+
+// ruleState is what a snapshot holds of a rule.
+type ruleState struct {
+	windows      []*window // oldest first
+	full, broken loss
+}
+
+var errSnapshot = errors.New("snapshot does not fit together")
+
+// rebuild makes the windows of a rule, oldest first; the rule is not changed.
+func (r *rule) rebuild(rs *ruleSnapshot, all []*hit) ([]*window, error) {
+	var out []*window
+	for i := range rs.Windows {
+		ws := &rs.Windows[i]
+		w := &window{key: ws.Key, gateway: ws.Gateway, muted: ws.Muted, touched: ws.Touched}
+		if len(ws.Steps) != len(r.Steps()) {
+			return nil, errSnapshot
+		}
+		for _, places := range append(slices.Clip(ws.Steps), ws.Unless) {
+			hits, err := pick(all, places)
+			if err != nil {
+				return nil, err
+			}
+			w.steps = append(w.steps, hits)
+		}
+		n := len(ws.Steps)
+		w.steps, w.unless = w.steps[:n:n], w.steps[n]
+		w.bound()
+		for _, ps := range ws.Pending {
+			draft, err := event.Decode(ps.Draft)
+			if err != nil {
+				return nil, err
+			}
+			if draft.Threat == nil {
+				return nil, errSnapshot
+			}
+			w.pending = append(w.pending, &pending{
+				Due: ps.Due, Agents: ps.Agents, Strength: ps.Strength, Draft: draft, rule: r, window: w,
+			})
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+func pick(all []*hit, places []int) ([]*hit, error) {
+	var out []*hit
+	for _, n := range places {
+		if n < 0 || n >= len(all) {
+			return nil, errSnapshot
+		}
+		out = append(out, all[n])
+	}
+	return out, nil
+}
+
+// adopt replaces the state of all rules.
+func (e *Engine) adopt(states map[*rule]ruleState) {
+	e.due = nil
+	for _, r := range e.rules {
+		state := states[r]
+		r.full.adopt(&state.full)
+		r.broken.adopt(&state.broken)
+		r.windows.Purge()
+		r.hits = 0
+		for _, w := range state.windows[max(0, len(state.windows)-r.maxKeys):] {
+			r.windows.Add(w.key, w)
+			r.hits += w.size()
+			for _, p := range w.pending {
+				e.due.add(p)
+			}
+		}
+	}
+	e.findLossDue()
+}
+
+func (l *loss) adopt(from *loss) {
+	l.Count, l.Since, l.Last, l.ToldAt, l.Detail = from.Count, from.Since, from.Last, from.ToldAt, from.Detail
+}

@@ -1,0 +1,297 @@
+package correlate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+)
+
+const (
+	// keepHits is how many hits a step of a window keeps; a count keeps as many
+	// as it needs.
+	keepHits = 32
+	// maxMutes and maxPending bound what a gateway's window remembers about the
+	// agents it suspected.
+	maxMutes   = 64
+	maxPending = 32
+	// maxSummary bounds the sentence kept of a hit, in runes.
+	maxSummary = 200
+	// sweepWindows is how many windows of one rule an event may throw out.
+	sweepWindows = 4
+)
+
+// hit is what is kept of an event. It is never changed, and shared by windows.
+type hit struct {
+	ID       string       `json:"id"`
+	Seq      uint64       `json:"seq,omitzero"`
+	Type     string       `json:"type"`
+	Source   event.Source `json:"source"`
+	Received time.Time    `json:"received"`
+	Order    time.Time    `json:"order"`
+	Summary  string       `json:"summary,omitzero"`
+	Agent    event.Agent  `json:"agent,omitzero"`
+
+	received, order int64 // the same in nanoseconds: compared all the time
+}
+
+func newHit(ev *event.Event, typ string) *hit {
+	id, agent, gateway := valid(ev.ID), valid(ev.Agent.ID), valid(ev.Agent.Gateway)
+	// One copy for all texts, so that a hit does not keep the event's memory.
+	all := id + agent + gateway + event.Clean(ev.Summary(), maxSummary)
+	next := func(s string) string {
+		part := all[:len(s)]
+		all = all[len(s):]
+		return part
+	}
+	h := &hit{
+		ID: next(id), Seq: ev.Seq, Type: typ, Source: ev.Source,
+		// Round takes the monotonic clock out: a hit is the same after a restart.
+		Received: ev.Received.UTC().Round(0), Order: ev.Order().UTC().Round(0),
+		Agent: event.Agent{ID: next(agent), Gateway: next(gateway), By: ev.Agent.By},
+	}
+	h.Summary = all
+	h.settle()
+	return h
+}
+
+// settle works out what is not in the JSON form.
+func (h *hit) settle() { h.received, h.order = h.Received.UnixNano(), h.Order.UnixNano() }
+
+// valid gives a text that is the same after a trip through JSON.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// before orders hits by when they happened, those of one instant by intake.
+func (h *hit) before(o *hit) bool {
+	if h.order != o.order {
+		return h.order < o.order
+	}
+	if h.Seq != o.Seq {
+		return h.Seq < o.Seq
+	}
+	return h.ID < o.ID
+}
+
+// mute says that a match of an agent was told and by how strong evidence. In an
+// agent's own window and in those of other keys, Agent is empty.
+type mute struct {
+	Agent    string    `json:"agent,omitzero"`
+	Strength int       `json:"strength"`
+	At       time.Time `json:"at"`
+}
+
+// window holds the hits of one rule and key.
+type window struct {
+	key     string
+	gateway bool     // of a gateway, as a whole
+	steps   [][]*hit // sorted by hit.before
+	unless  []*hit   // likewise
+	muted   []mute   // oldest first
+	pending []*pending
+	touched time.Time // by the last hit or decision
+
+	// from and to bound the received times of all hits: while both are near,
+	// nothing has expired.
+	from, to int64
+}
+
+// near says whether two times are within d of each other. The clock may have
+// been set back in between: then a hit lies ahead and still counts.
+func near(a, b time.Time, d time.Duration) bool { return a.Sub(b).Abs() <= d }
+
+func nearNS(a, b int64, d time.Duration) bool { return time.Duration(a-b).Abs() <= d }
+
+// open gives the window of a key, new or with what has expired taken out. A new
+// one may push out the one used longest ago.
+func (e *Engine) open(r *rule, key string, gateway bool, ev *event.Event, out []*event.Event) (*window, []*event.Event) {
+	w, ok := r.windows.Get(key)
+	if ok {
+		r.expire(w, ev.Received)
+		return w, out
+	}
+	w = &window{key: strings.Clone(key), gateway: gateway, steps: make([][]*hit, len(r.Steps()))}
+	w.bound()
+	r.windows.Add(w.key, w)
+	for r.windows.Len() > r.maxKeys {
+		out = e.evict(r, ev, out)
+	}
+	return w, out
+}
+
+// expire takes out of a window what is too old at now.
+func (r *rule) expire(w *window, now time.Time) {
+	if len(w.muted) > 0 {
+		w.muted = slices.DeleteFunc(w.muted, func(m mute) bool { return !near(m.At, now, r.Within) })
+	}
+	ns := now.UnixNano()
+	if nearNS(w.from, ns, r.Within) && nearNS(w.to, ns, r.Within) {
+		return
+	}
+	old := func(h *hit) bool { return !nearNS(h.received, ns, r.Within) }
+	before := w.size()
+	for i := range w.steps {
+		w.steps[i] = slices.DeleteFunc(w.steps[i], old)
+	}
+	w.unless = slices.DeleteFunc(w.unless, old)
+	r.hits -= before - w.size()
+	w.bound()
+}
+
+// bound works out from and to.
+func (w *window) bound() {
+	w.from, w.to = math.MaxInt64, math.MinInt64
+	for _, hits := range w.steps {
+		w.reach(hits...)
+	}
+	w.reach(w.unless...)
+}
+
+// reach widens from and to.
+func (w *window) reach(hits ...*hit) {
+	for _, h := range hits {
+		w.from, w.to = min(w.from, h.received), max(w.to, h.received)
+	}
+}
+
+// store enters a hit under every step that it fits, and takes back the pending
+// matches that it speaks against.
+func (e *Engine) store(r *rule, w *window, h *hit, mask stepMask) {
+	w.touched = h.Received
+	w.reach(h)
+	for i := range w.steps {
+		if mask&(1<<i) != 0 {
+			w.steps[i] = r.insert(w, w.steps[i], h, r.keep)
+		}
+	}
+	if mask&unlessBit != 0 {
+		w.unless = r.insert(w, w.unless, h, keepHits)
+		e.takeBack(w, h)
+	}
+}
+
+// insert adds a hit in its place and keeps at most keep.
+func (r *rule) insert(w *window, hits []*hit, h *hit, keep int) []*hit {
+	i := len(hits) // mostly the newest
+	for i > 0 && h.before(hits[i-1]) {
+		i--
+	}
+	hits = slices.Insert(hits, i, h)
+	r.hits++
+	if len(hits) > keep {
+		r.hits--
+		k := r.thin(w, hits, h)
+		hits = slices.Delete(hits, k, k+1)
+	}
+	return hits
+}
+
+// thin picks the hit to give up in a full step. A count needs the newest, so the
+// oldest goes. Else both ends are needed, the newest because it lives longest and
+// older ones because an event that was delayed fits only behind an earlier one:
+// so the hit goes that lies closest to its neighbours, and what stays is spread
+// over the window. An agent that floods a gateway's window pays with its own hits.
+func (r *rule) thin(w *window, hits []*hit, fresh *hit) int {
+	if r.Count != nil {
+		return 0
+	}
+	own := func(h *hit) bool { return !w.gateway || h.Agent.ID == fresh.Agent.ID }
+	mine := 0
+	for i := 0; w.gateway && i < len(hits); i++ {
+		if own(hits[i]) {
+			mine++
+		}
+	}
+	victim, least := 1, int64(math.MaxInt64)
+	for i := 1; i < len(hits)-1; i++ {
+		if gap := hits[i+1].order - hits[i-1].order; gap < least && (mine <= 2 || own(hits[i])) {
+			victim, least = i, gap
+		}
+	}
+	return victim
+}
+
+// mute remembers that a match was told, so that a repeat is not.
+func (w *window) mute(agents []string, strength int, at time.Time) {
+	for _, id := range agents {
+		if len(w.muted) == maxMutes {
+			w.muted = slices.Delete(w.muted, 0, 1)
+		}
+		w.muted = append(w.muted, mute{Agent: id, Strength: strength, At: at.UTC().Round(0)})
+	}
+}
+
+// covers says whether a match of the agent by evidence no weaker than strength
+// was told within d before now, or waits.
+func (w *window) covers(agent string, strength int, now time.Time, d time.Duration) bool {
+	for _, m := range w.muted {
+		if m.Agent == agent && m.Strength >= strength && near(m.At, now, d) {
+			return true
+		}
+	}
+	for _, p := range w.pending {
+		if p.Strength >= strength && slices.Contains(p.Agents, agent) {
+			return true
+		}
+	}
+	return false
+}
+
+// shed keeps the hits of a rule within their bound; the two windows just used
+// stay.
+func (e *Engine) shed(r *rule, ev *event.Event, out []*event.Event) []*event.Event {
+	for r.hits > r.maxHits && r.windows.Len() > 2 {
+		out = e.evict(r, ev, out)
+	}
+	return out
+}
+
+// evict throws out the window used longest ago. A match that waits in it is told
+// now: better early than never.
+func (e *Engine) evict(r *rule, ev *event.Event, out []*event.Event) []*event.Event {
+	_, w, _ := r.windows.RemoveOldest()
+	r.expire(w, ev.Received)
+	lost := w.size()
+	r.hits -= lost
+	if lost > 0 && e.note(&r.full, ev.Received, uint64(lost)) {
+		r.full.Detail = fmt.Sprintf("rule %s: more than %d windows or %d hits, the oldest went", r.ID, r.maxKeys, r.maxHits)
+	}
+	for _, p := range w.pending {
+		e.due.remove(p)
+		out = append(out, p.tell(ev))
+	}
+	return out
+}
+
+// size is how many hits the window holds.
+func (w *window) size() int {
+	n := len(w.unless)
+	for _, hits := range w.steps {
+		n += len(hits)
+	}
+	return n
+}
+
+// sweepSome throws out a few windows in which everything has expired, of one
+// rule an event, so that memory shrinks without anybody paying for all of it.
+func (e *Engine) sweepSome(now time.Time) {
+	if len(e.rules) == 0 {
+		return
+	}
+	r := e.rules[e.sweep]
+	e.sweep = (e.sweep + 1) % len(e.rules)
+	for range sweepWindows {
+		key, w, ok := r.windows.GetOldest()
+		if !ok || near(w.touched, now, r.Within) {
+			return
+		}
+		if len(w.pending) > 0 { // still wanted: to the other end
+			r.windows.Get(key)
+			return
+		}
+		r.windows.RemoveOldest()
+		r.hits -= w.size()
+	}
+}

@@ -1,0 +1,99 @@
+package killswitch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/enforce"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+)
+
+// stopAsked obeys a person: neither dry run, protection nor the cap is asked. An
+// agent that is stopped already is left as it is, unless an action failed: then
+// all is tried again.
+func (s *Switch) stopAsked(ev *event.Event) (res Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := ev.Agent.Key()
+	if key == "" {
+		return refuse(ev, event.SwitchWithheld, "stop refused: it names no agent")
+	}
+	old := s.tripped(key)
+	if old != nil && !old.failed() {
+		return Result{}
+	}
+	s.roomFor(key)
+	d := answer(ev, event.TypeKillSwitchTripped, "ks-"+RuleOperator, event.SwitchTripped)
+	st := statusOf(d)
+	if false { // the container was seen when it was tripped
+		st.Agent, st.Container = old.Agent, old.Container
+	}
+	s.latches[st.Key] = st
+	return Result{Derived: []*event.Event{d}, Intents: []enforce.Intent{st.intent(d, enforce.Stop)}}
+}
+
+// resumeAsked lets a stopped agent go on, with nothing counted against it. It
+// needs a reason: without one it is refused and told as withheld. For an agent
+// that is not stopped, what was decided and counted is forgotten, and nothing
+// told.
+func (s *Switch) resumeAsked(ev *event.Event) (res Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := ev.Agent.Key()
+	old := s.tripped(key)
+	if old != nil && strings.TrimSpace(request(ev).Reason) == "" {
+		return refuse(ev, event.SwitchTripped, "resume refused: it needs a reason")
+	}
+	s.proven.actors.Remove(key)
+	s.claimed.actors.Remove(key)
+	s.withheld.Remove(key)
+	delete(s.latches, key)
+	if old == nil {
+		return Result{}
+	}
+	d := answer(ev, event.TypeKillSwitchResumed, "ks-resumed", event.SwitchArmed)
+	d.Agent, d.Container = old.Agent, old.Container
+	st := statusOf(d)
+	s.latches[st.Key] = st
+	return Result{Derived: []*event.Event{d}, Intents: []enforce.Intent{st.intent(d, enforce.Resume)}}
+}
+
+// request is what the person said.
+func request(ev *event.Event) event.KillSwitch {
+	if ev.KillSwitch == nil {
+		return event.KillSwitch{}
+	}
+	return *ev.KillSwitch
+}
+
+func answer(ev *event.Event, typ, suffix, state string) *event.Event {
+	req := request(ev)
+	d := ev.Derive(Name, typ, suffix)
+	d.KillSwitch = &event.KillSwitch{State: state, Rule: RuleOperator, Reason: req.Reason, Actor: req.Actor}
+	return d
+}
+
+func refuse(ev *event.Event, state, why string) Result {
+	d := answer(ev, event.TypeKillSwitchWithheld, "ks-"+RuleOperator, state)
+	d.KillSwitch.Reason = why
+	return Result{Derived: []*event.Event{d}}
+}
+
+// acted notes the result of an action. Those of an intent that is no longer the
+// agent's last say nothing of how it stands.
+func (s *Switch) acted(ev *event.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, k := s.latches[ev.Agent.Key()], ev.KillSwitch
+	if l == nil || k == nil || l.Intent == "" || l.Intent != ev.Cause {
+		return
+	}
+	r := ActionResult{Action: k.Action, Verified: k.Verified, Error: k.Error, TookNS: k.TookNS, At: ev.Received}
+	i := slices.IndexFunc(l.Actions, func(a ActionResult) bool { return a.Action == k.Action })
+	switch {
+	case i >= 0:
+		l.Actions[i] = r
+	case len(l.Actions) < maxActions:
+		l.Actions = append(l.Actions, r)
+	}
+}

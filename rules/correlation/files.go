@@ -1,0 +1,119 @@
+package correlation
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// MaxFile bounds a rule or test file, in bytes.
+const MaxFile = 1 << 20
+
+// testSuffix marks test files; rules.test.yaml tests rules.yaml.
+const testSuffix = ".test.yaml"
+
+//go:embed *.yaml
+var builtin embed.FS
+
+// File is a rule file or a test file.
+type File struct {
+	// Name as messages show it.
+	Name string
+	Data []byte
+}
+
+// IsTest says whether the file holds test cases, by its name.
+func (f File) IsTest() bool { return strings.HasSuffix(f.Name, testSuffix) }
+
+// Tested is the name of the file that a test file tests.
+func (f File) Tested() string { return strings.TrimSuffix(f.Name, testSuffix) + ".yaml" }
+
+// Builtin gives the files of the built-in rules and their tests, in the order of
+// their names. The caller owns them.
+func Builtin() []File {
+	entries, err := builtin.ReadDir(".")
+	if err != nil { // what is compiled in can be read
+		panic(fmt.Sprintf("correlation: %v", err))
+	}
+	var out []File
+	for _, e := range entries {
+		data, err := builtin.ReadFile(e.Name())
+		if err != nil {
+			panic(fmt.Sprintf("correlation: %v", err))
+		}
+		out = append(out, File{Name: e.Name(), Data: data})
+	}
+	return out
+}
+
+// ReadFiles reads files, and of a folder all *.yaml and *.yml in it (not those in
+// folders below), in the order of their names. A file above [MaxFile], one that
+// is not a regular file and a folder without a rule file are errors.
+func ReadFiles(paths ...string) ([]File, error) {
+	var out []File
+	for _, path := range paths {
+		names, err := expand(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			f, err := readFile(name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+func expand(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			names = append(names, filepath.Join(path, e.Name()))
+		}
+	}
+	if !slices.ContainsFunc(names, func(n string) bool { return !File{Name: n}.IsTest() }) {
+		return nil, fmt.Errorf("read rules: no *.yaml in %s", path)
+	}
+	return names, nil
+}
+
+func readFile(name string) (File, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return File{}, fmt.Errorf("read rules: %w", err)
+	}
+	if !info.Mode().IsRegular() { // a pipe would be waited for
+		return File{}, fmt.Errorf("read rules: %s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return File{}, fmt.Errorf("read rules: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return File{}, fmt.Errorf("read rules %s: %w", name, err)
+	}
+	if len(data) > MaxFile {
+		return File{}, fmt.Errorf("read rules: %s is larger than %d bytes", name, MaxFile)
+	}
+	return File{Name: name, Data: data}, nil
+}
