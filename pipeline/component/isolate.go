@@ -74,14 +74,17 @@ func newIsolate(conf *service.ParsedConfig, board *coverage.Board) (*isolate, er
 	}, nil
 }
 
-// Connect starts the goroutine that writes; Close ends it.
-func (o *isolate) Connect(context.Context) error {
+// Connect starts the output and the goroutine that writes to it; Close ends them.
+func (o *isolate) Connect(context.Context) (err error) {
 	o.start.Do(func() {
+		if err = o.child.Prime(); err != nil { // unprimed, it would never close
+			return
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		o.cancel = cancel
 		go o.write(ctx)
 	})
-	return nil
+	return err
 }
 
 // WriteBatch never blocks and never fails.
@@ -114,15 +117,16 @@ func (o *isolate) lost(reason, detail string, n int) {
 // Close writes what still waits, for a bounded time, and closes the output.
 func (o *isolate) Close(ctx context.Context) error {
 	close(o.queue)
-	if o.cancel != nil {
-		select {
-		case <-o.ended:
-		case <-time.After(isolateDrain):
-			o.lost("stopped", "the output did not end in time", len(o.queue))
-			o.cancel()
-			<-o.ended
-		}
-		o.cancel()
+	if o.cancel == nil {
+		return nil
 	}
+	select {
+	case <-o.ended:
+	case <-time.After(isolateDrain):
+		o.lost("stopped", "the output did not end in time", len(o.queue))
+		o.cancel()
+		<-o.ended
+	}
+	o.cancel()
 	return o.child.Close(ctx)
 }

@@ -20,69 +20,6 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/state"
 )
 
-// rig is a worker on a real queue. Its clock is that of the test's bubble.
-type rig struct {
-	*testing.T
-	queue  Queue
-	book   *book
-	worker *Worker
-	stop   func() // as a crash would: nothing is finished
-}
-
-// start runs a worker. It must be called in a bubble.
-func start(t *testing.T, q Queue, opt Options) *rig {
-	t.Helper()
-	opt.Log = quiet(t)
-	r := &rig{T: t, queue: q, book: &book{}}
-	r.worker = NewWorker(q, r.book.report, opt)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.worker.Run(ctx) }()
-	running := true
-	r.stop = func() {
-		if !running {
-			return
-		}
-		running = false
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	}
-	t.Cleanup(r.stop)
-	return r
-}
-
-// after lets d pass and everything settle that can.
-func (r *rig) after(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-func (r *rig) pending() (ids []string) {
-	r.Helper()
-	entries, err := r.queue.Pending()
-	must(r.T, err)
-	for _, e := range entries {
-		ids = append(ids, e.ID)
-	}
-	return ids
-}
-
-func (r *rig) want(what string, want, got []string) {
-	r.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		r.Errorf("%s: %s", what, diff)
-	}
-}
-
-// bubble runs f under a clock of its own.
-func bubble(t *testing.T, f func(t *testing.T, q Queue)) {
-	t.Helper()
-	q := openQueue(t, filepath.Join(t.TempDir(), "db"))
-	synctest.Test(t, func(t *testing.T) { f(t, q) })
-}
-
 func TestStopAndResume(t *testing.T) {
 	bubble(t, func(t *testing.T, q Queue) {
 		path := filepath.Join(t.TempDir(), "ks")
@@ -110,85 +47,6 @@ func TestStopAndResume(t *testing.T) {
 		if _, err := os.Stat(path); err == nil {
 			t.Error("resumed, but the file is there")
 		}
-	})
-}
-
-func TestActionsInOrderAndBack(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		var order []string
-		note := func(what string) func(context.Context, Intent) error {
-			return func(context.Context, Intent) error { order = append(order, what); return nil }
-		}
-		var actions []Action
-		for _, name := range []string{"a", "b"} {
-			actions = append(actions, &act{name: name, do: note("do " + name), verify: note("verify " + name), undo: note("undo " + name)})
-		}
-		r := start(t, q, Options{Actions: actions})
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.worker.Enqueue(intent(2, Resume, "research"))
-		r.after(0)
-		r.want("order", []string{"do a", "verify a", "do b", "verify b", "undo b", "verify b", "undo a", "verify a"}, order)
-	})
-}
-
-func TestFailures(t *testing.T) {
-	const id = "ebresearch-ks-ct-001"
-	for _, tt := range []struct {
-		name   string
-		first  *act
-		within time.Duration
-		want   []string
-	}{
-		{"fails once", &act{do: failing(1)}, 2 * time.Second, []string{
-			id + "-first-failed-1 critical tripped broken", id + "-second high tripped verified", id + "-first high tripped verified",
-		}},
-		{"fails for ever", &act{do: failing(1 << 30)}, 2 * time.Minute, []string{
-			id + "-first-failed-1 critical tripped broken", id + "-second high tripped verified",
-			id + "-first-failed-8 critical tripped given up after 8 attempts: broken",
-		}},
-		{"is true only later", &act{verify: failing(5)}, 10 * time.Second, []string{
-			id + "-first high tripped verified", id + "-second high tripped verified",
-		}},
-		{"is never true", &act{verify: failing(1 << 30)}, 3 * time.Minute, []string{
-			id + "-first-failed-1 critical tripped not verified: time limit of 10s: broken", id + "-second high tripped verified",
-			id + "-first-failed-6 critical tripped given up after 6 attempts: not verified: time limit of 10s: broken",
-		}},
-		{"hangs", &act{do: hang}, 3 * time.Minute, []string{
-			id + "-first-failed-1 critical tripped time limit of 10s: context deadline exceeded", id + "-second high tripped verified",
-			id + "-first-failed-6 critical tripped given up after 6 attempts: time limit of 10s: context deadline exceeded",
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, q Queue) {
-				tt.first.name = "first"
-				r := start(t, q, Options{Actions: []Action{tt.first, &act{name: "second"}}})
-				r.worker.Enqueue(intent(1, Stop, "research"))
-				r.after(tt.within)
-				r.want("reports", tt.want, r.book.lines())
-				r.want("pending", nil, r.pending())
-			})
-		})
-	}
-}
-
-// Without an action nobody is stopped, and that must not look like a success.
-func TestNoActions(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		r := start(t, q, Options{})
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(0)
-		r.want("reports", []string{"ebresearch-ks-ct-001-nothing critical tripped no action is configured: nothing was done"}, r.book.lines())
-		r.want("pending", nil, r.pending())
-	})
-}
-
-// The first failure is told at once, whatever the next action does.
-func TestFailureIsToldAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		r := start(t, q, Options{Actions: []Action{&act{name: "first", do: failing(1)}, &act{name: "second", do: hang}}})
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(0)
-		r.want("reports", []string{"ebresearch-ks-ct-001-first-failed-1 critical tripped broken"}, r.book.lines())
 	})
 }
 
@@ -259,33 +117,6 @@ func TestFlushedBeforeRunIsDoneOnce(t *testing.T) {
 	})
 }
 
-func TestDoneOnlyAfterReported(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		a := &act{name: "a"}
-		r := start(t, q, Options{Actions: []Action{a}})
-		r.book.faults = 3
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(0)
-		r.want("calls", []string{"do research", "verify research"}, a.called())
-		r.want("pending while the journal is away", []string{"ebresearch-ks-ct-001"}, r.pending())
-		r.after(10 * time.Second)
-		r.want("pending", nil, r.pending())
-		r.want("reports", []string{"ebresearch-ks-ct-001-a high tripped verified"}, r.book.lines())
-	})
-}
-
-// A journal that hangs must not keep the next action waiting.
-func TestActionsDoNotWaitForReports(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		b := &act{name: "b"}
-		r := start(t, q, Options{Actions: []Action{&act{name: "a"}, b}})
-		r.book.faults = 1 << 30
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(0)
-		r.want("calls", []string{"do research", "verify research"}, b.called())
-	})
-}
-
 func TestOneHangingAgentBlocksNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T, q Queue) {
 		a := &act{name: "a", do: func(ctx context.Context, in Intent) error {
@@ -317,69 +148,6 @@ func TestParallelIsBounded(t *testing.T) {
 		if got := a.called(); len(got) != 3 {
 			t.Errorf("at once: %q", got)
 		}
-	})
-}
-
-// What is decided last counts, and does not wait for what it contradicts.
-func TestLastDecisionCounts(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		fault *act
-		verbs []Verb
-		last  string // call
-		want  []string
-	}{
-		{"resume while a stop hangs", &act{do: hang}, []Verb{Stop, Resume}, "verify research", []string{
-			"ebresearch-ks-ct-001-a-failed-1 high tripped superseded by a later decision: context canceled",
-			"ecresearch-ks-ct-001-a high armed verified",
-		}},
-		{"stop while a resume hangs", &act{undo: hang}, []Verb{Resume, Stop}, "verify research", []string{
-			"ebresearch-ks-ct-001-a-failed-1 high armed superseded by a later decision: context canceled",
-			"ecresearch-ks-ct-001-a high tripped verified",
-		}},
-		{"resume while a stop is tried again", &act{do: failing(1 << 30)}, []Verb{Stop, Resume}, "verify research", []string{
-			"ebresearch-ks-ct-001-a-failed-1 critical tripped broken",
-			"ebresearch-ks-ct-001-a-failed-2 high tripped given up after 2 attempts: superseded by a later decision",
-			"ecresearch-ks-ct-001-a high armed verified",
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, q Queue) {
-				tt.fault.name = "a"
-				r := start(t, q, Options{Actions: []Action{tt.fault}})
-				for i, verb := range tt.verbs {
-					r.worker.Enqueue(intent(uint64(1+i), verb, "research"))
-					r.after(time.Millisecond)
-				}
-				r.want("reports", tt.want, r.book.lines())
-				r.want("pending", nil, r.pending())
-				if calls := tt.fault.called(); calls[len(calls)-1] != tt.last {
-					t.Errorf("calls %q", calls)
-				}
-			})
-		})
-	}
-}
-
-// A second stop is no reason to break off the first.
-func TestSameDecisionAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		a := &act{name: "a", do: func(ctx context.Context, _ Intent) error {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(time.Second):
-				return nil
-			}
-		}}
-		r := start(t, q, Options{Actions: []Action{a}})
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(time.Millisecond)
-		r.worker.Enqueue(intent(2, Stop, "research"))
-		r.after(time.Minute)
-		r.want("reports", []string{
-			"ebresearch-ks-ct-001-a high tripped verified", "ecresearch-ks-ct-001-a high tripped verified",
-		}, r.book.lines())
 	})
 }
 
@@ -476,23 +244,6 @@ func TestCrashBetweenDoAndDone(t *testing.T) {
 		r.worker.Enqueue(stop) // a replay after a later crash
 		r.after(time.Minute)
 		r.want("calls after another start", []string{"do research", "verify research"}, a.called())
-	})
-}
-
-// An intent that could not be taken out of the queue is repeated with the same
-// reports.
-func TestDoneFails(t *testing.T) {
-	bubble(t, func(t *testing.T, q Queue) {
-		a := &act{name: "a"}
-		r := start(t, &faulty{Queue: q, done: 1}, Options{Actions: []Action{a}})
-		r.worker.Enqueue(intent(1, Stop, "research"))
-		r.after(0)
-		first := r.book.lines()
-		r.stop()
-		r = start(t, q, Options{Actions: []Action{a}})
-		r.after(0)
-		r.want("reports", first, r.book.lines())
-		r.want("pending", nil, r.pending())
 	})
 }
 

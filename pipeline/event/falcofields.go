@@ -217,7 +217,7 @@ func (f *falcoFields) inContainer() Container {
 }
 
 func (f *falcoFields) actor() *Process {
-	p := &f.process
+	p := f.process // a copy: the fields need not live as long as the event
 	if p.Exe == "" {
 		p.Exe = f.name
 	}
@@ -231,7 +231,7 @@ func (f *falcoFields) actor() *Process {
 	if p.PID == 0 && p.Exe == "" && p.Args == "" && p.UID == nil && len(p.Ancestors) == 0 {
 		return nil
 	}
-	return p
+	return &p
 }
 
 // file names the file acted on. fd.name is the directory for unlinkat and no

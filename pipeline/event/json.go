@@ -22,34 +22,20 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w.time("received", e.Received)
 	w.str("severity", e.Severity.String())
 	e.Agent.append(&w)
-	if e.Session != (Session{}) {
-		w.object("session", func() {
-			w.str("id", e.Session.ID)
-			w.str("key", e.Session.Key)
-		})
-	}
+	e.Session.append(&w)
 	e.Container.append(&w)
 	w.str("host", e.Host)
 	if e.Process != nil {
 		e.Process.append(&w)
 	}
-	if f := e.File; f != nil {
-		w.object("file", func() {
-			w.str("path", f.Path)
-			w.str("new_path", f.NewPath)
-			w.str("op", f.Op)
-		})
+	if e.File != nil {
+		e.File.append(&w)
 	}
 	if e.Network != nil {
 		e.Network.append(&w)
 	}
-	if t := e.Tool; t != nil {
-		w.object("tool", func() {
-			w.str("name", t.Name)
-			w.str("call_id", t.CallID)
-			w.str("command", t.Command)
-			w.str("error", t.Error)
-		})
+	if e.Tool != nil {
+		e.Tool.append(&w)
 	}
 	w.str("rule", e.Rule)
 	w.str("policy", e.Policy)
@@ -107,6 +93,16 @@ func (a Agent) append(w *writer) {
 	})
 }
 
+func (s Session) append(w *writer) {
+	if s == (Session{}) {
+		return
+	}
+	w.object("session", func() {
+		w.str("id", s.ID)
+		w.str("key", s.Key)
+	})
+}
+
 func (c Container) append(w *writer) {
 	if c == (Container{}) {
 		return
@@ -149,6 +145,23 @@ func (p *Process) append(w *writer) {
 		}
 		w.str("signal", p.Signal)
 		w.uint("status", uint64(p.Status))
+	})
+}
+
+func (f *File) append(w *writer) {
+	w.object("file", func() {
+		w.str("path", f.Path)
+		w.str("new_path", f.NewPath)
+		w.str("op", f.Op)
+	})
+}
+
+func (t *Tool) append(w *writer) {
+	w.object("tool", func() {
+		w.str("name", t.Name)
+		w.str("call_id", t.CallID)
+		w.str("command", t.Command)
+		w.str("error", t.Error)
 	})
 }
 

@@ -60,6 +60,9 @@ func readArgs(args []*tetragon.KprobeArgument, unknown map[int]string) probeArgs
 }
 
 func (a *probeArgs) note(i int, what string) {
+	if len(a.unparsed) == maxArgs {
+		return
+	}
 	a.unparsed = append(a.unparsed, "args["+strconv.Itoa(i)+"] "+what)
 }
 

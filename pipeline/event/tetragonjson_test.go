@@ -137,6 +137,7 @@ func TestParseTetragonJSONErrors(t *testing.T) {
 		{"binary is a number", `{"process_exec":{"process":{"binary":1}}}`, "binary: got a number, want a string"},
 		{"argument is a string", `{"process_kprobe":{"args":["x"]}}`, "args: got a string, want an object"},
 		{"path argument is a string", `{"process_kprobe":{"args":[{"path_arg":"x"}]}}`, "path_arg: got a string, want an object"},
+		{"many arguments", `{"process_kprobe":{"args":[` + strings.Repeat(`{},`, 40) + `{}]}}`, "args: more than 32"},
 		{"deep", `{"process_exec":` + strings.Repeat(`{"a":`, 70) + `1` + strings.Repeat(`}`, 70) + `}`, "nested deeper than 64 levels"},
 	}
 	for _, tt := range tests {
@@ -146,6 +147,15 @@ func TestParseTetragonJSONErrors(t *testing.T) {
 				t.Errorf("got %v, want it to contain %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestTetragonJSONBounded reads what would take 500 MB if each element became a
+// process.
+func TestTetragonJSONBounded(t *testing.T) {
+	ev := mustParse(t, FormatTetragonJSON, `{"process_exec":{"process":{},"ancestors":[`+strings.Repeat(`{},`, 1<<20)+`{}]}}`)
+	if n := len(ev.Process.Ancestors); n != maxAncestors {
+		t.Errorf("%d ancestors, want %d", n, maxAncestors)
 	}
 }
 

@@ -1,10 +1,16 @@
 package event
 
 import (
+	"fmt"
+
 	"github.com/cilium/tetragon/api/v1/tetragon"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
+
+// maxArgs bounds the arguments of a hook; Tetragon gives at most five, and as
+// many strings of data.
+const maxArgs = 32
 
 // processParts holds a process and what it points to in one allocation.
 type processParts struct {
@@ -102,6 +108,10 @@ func (p *tetragonJSON) readContainer() *tetragon.Container {
 func (p *tetragonJSON) readArgs(remember bool) []*tetragon.KprobeArgument {
 	var out []*tetragon.KprobeArgument
 	for range p.elements {
+		if len(out) == maxArgs {
+			p.fail(fmt.Errorf("args: more than %d", maxArgs))
+			break
+		}
 		if !p.object("args") {
 			continue
 		}

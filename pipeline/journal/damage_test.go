@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -391,18 +394,40 @@ func TestStrangeFiles(t *testing.T) {
 	}
 }
 
-func FuzzSearch(f *testing.F) {
-	dir := filled(f, 8, 2, damageOptions)
-	path := segments(f, dir)[0]
-	base, id, _ := parseName(path[len(dir)+1:])
-	sound, err := os.ReadFile(path)
+// seeds are the files of a journal of eight records, whole and cut; the segment's
+// id is always the same, unlike that of a real one.
+func seeds(f *testing.F) (types.SegmentInfo, [][]byte) {
+	f.Helper()
+	dir := f.TempDir()
+	info := types.SegmentInfo{ID: 42, BaseIndex: 1, MinIndex: 1, Codec: codecID, SizeLimit: 4096}
+	w, err := segment.NewFiler(dir, fs.New()).Create(info)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(sound[:4096])
-	f.Add(sound[:700])
+	defer w.Close()
+	for seq := uint64(1); seq < 9; seq += 2 {
+		err := w.Append([]types.LogEntry{
+			{Index: seq, Data: appendRecord(nil, info.ID, seq, record(seq))},
+			{Index: seq + 1, Data: appendRecord(nil, info.ID, seq+1, record(seq+1))},
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, segment.FileName(info)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return info, [][]byte{data, data[:1200], data[:700], data[:fileHeader], nil}
+}
+
+func FuzzSearch(f *testing.F) {
+	info, files := seeds(f)
+	for _, data := range files {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		found, _ := search(data, types.SegmentInfo{BaseIndex: base, ID: id})
+		found, _ := search(data, info)
 		if len(found) > len(data)/frameHeader {
 			t.Errorf("%d records in %d bytes", len(found), len(data))
 		}
@@ -410,8 +435,8 @@ func FuzzSearch(f *testing.F) {
 			if rec == nil {
 				continue
 			}
-			h, ok := parseHead(rec, id)
-			if !ok || h.seq != base+uint64(i) {
+			h, ok := parseHead(rec, info.ID)
+			if !ok || h.seq != info.BaseIndex+uint64(i) {
 				t.Fatalf("record %d is %+v", i, h)
 			}
 			if _, err := decodeRecord(rec, h); err != nil {
@@ -423,19 +448,13 @@ func FuzzSearch(f *testing.F) {
 
 // Whatever is in a segment file, the journal opens and takes records.
 func FuzzOpen(f *testing.F) {
-	dir := filled(f, 8, 2, damageOptions)
-	path := segments(f, dir)[0]
-	sound, err := os.ReadFile(path)
-	if err != nil {
-		f.Fatal(err)
+	info, files := seeds(f)
+	for _, data := range files {
+		f.Add(data)
 	}
-	f.Add(sound[:4096])
-	f.Add(sound[:700])
-	f.Add(sound[:fileHeader])
-	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		if err := os.WriteFile(dir+"/"+path[len(path)-41:], data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, segment.FileName(info)), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		j := mustOpen(t, dir, damageOptions)

@@ -110,24 +110,28 @@ func (j *Journal) openSegment(info types.SegmentInfo, next uint64) (*seg, error)
 // recoverSegment lets the library recover the segment and looks behind what it
 // kept: it stops at the first frame that it cannot read, whatever follows.
 func (j *Journal) recoverSegment(s *seg) error {
-	// Twice at most: without an unfinished write behind it, the last batch is
-	// checked, and may be found damaged.
-	for range 3 {
+	known := 0 // records that were in it
+	for attempt := range 3 {
 		end, clean, err := j.survey(s)
 		if err != nil || clean {
 			return err
 		}
-		if err := j.mend(s, end); err != nil {
+		if end >= 0 {
+			known = max(known, s.count())
+		}
+		// After a cut the library checks what is now the last batch, and may find
+		// it damaged: then the segment is written anew.
+		if err := j.mend(s, end, known, attempt == 0); err != nil {
 			return err
 		}
 	}
 	return errors.New("still damaged after its repair: move it away to start without it")
 }
 
-// mend cuts off an unfinished write, or writes the segment anew where records
-// stand behind what the library kept. end is where that ends, -1 where it kept
-// the wrong records. It closes the segment.
-func (j *Journal) mend(s *seg, end int64) error {
+// mend closes the segment and cuts off an unfinished write, where mayCut, or
+// writes it anew where records stand behind what the library kept. end is where
+// that ends, -1 where it kept the wrong records.
+func (j *Journal) mend(s *seg, end int64, known int, mayCut bool) error {
 	data, err := os.ReadFile(s.path)
 	if err != nil {
 		return err
@@ -136,15 +140,20 @@ func (j *Journal) mend(s *seg, end int64) error {
 	if end < 0 && len(found) == 0 {
 		end = 0
 	}
+	kept := s.count()
 	err = s.close()
 	s.file, s.w = nil, nil
 	if err != nil {
 		return err
 	}
-	if end >= 0 && s.last+1 >= s.info.BaseIndex+uint64(len(found)) {
+	if mayCut && end >= 0 && kept >= len(found) {
 		err, torn = j.cut(s.path, end), true
 	} else {
-		j.tell(s, end, found)
+		if end < 0 {
+			kept = 0
+		}
+		found = append(found, make([][]byte, max(0, known-len(found)))...)
+		j.tell(s.info, found, kept)
 		err = j.rewrite(s, found)
 	}
 	if torn {

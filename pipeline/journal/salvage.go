@@ -81,13 +81,10 @@ func confirmed(data []byte, pos int) (n, rest int) {
 	return n, rest
 }
 
-// tell notes what the search has brought to light. end is where what the library
-// had kept ends, -1 where it kept the wrong records.
-func (j *Journal) tell(s *seg, end int64, found [][]byte) {
-	base, kept := s.info.BaseIndex, 0
-	if end >= 0 {
-		kept = int(s.last + 1 - base)
-	}
+// tell notes what the search has brought to light. kept is how many records the
+// library would have kept.
+func (j *Journal) tell(info types.SegmentInfo, found [][]byte, kept int) {
+	base := info.BaseIndex
 	salvaged := 0
 	for i := 0; i < len(found); i++ {
 		if found[i] != nil {
@@ -104,7 +101,7 @@ func (j *Journal) tell(s *seg, end int64, found [][]byte) {
 	}
 	j.recovered.Salvaged += uint64(salvaged)
 	j.recovered.note(fmt.Sprintf("segment %s is damaged: %d records kept from behind the damage",
-		segment.FileName(s.info), salvaged))
+		segment.FileName(info), salvaged))
 }
 
 // rewrite puts a file with the records found in the place of the segment's. An

@@ -78,6 +78,9 @@ func (s *seg) offset(seq uint64) (int64, error) {
 	return int64(binary.LittleEndian.Uint32(b[:])), nil
 }
 
+// count is how many records it has; not for the tail.
+func (s *seg) count() int { return int(s.last + 1 - s.info.BaseIndex) }
+
 // seal notes that the file is complete: the offsets are in it.
 func (s *seg) seal(index, last uint64) error {
 	s.index, s.last = int64(index), last

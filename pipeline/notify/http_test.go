@@ -204,6 +204,7 @@ func TestAnswerThatStalls(t *testing.T) {
 	requests := make(chan struct{}, 10)
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		requests <- struct{}{}
+		_, _ = io.Copy(io.Discard, req.Body) // or the server does not see that the other side hung up
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
 		<-req.Context().Done()
@@ -212,6 +213,9 @@ func TestAnswerThatStalls(t *testing.T) {
 	chat.Timeout = 50 * time.Millisecond
 	o := r.outbox(nil, quick, chat)
 	o.Enqueue(alertNo(1, event.SeverityHigh))
+	if err := o.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	defer r.start(o)()
 	eventually(t, "removal", func() bool { return len(r.pending()) == 0 })
 	if n := len(requests); n != 1 {
@@ -228,14 +232,17 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 		_ = req.Header.Write(w)
 	}
+	hang := func(_ http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		<-req.Context().Done()
+	}
 	word := func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, password)
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"echo": echo, "word": word,
+		"echo": echo, "word": word, "hang": hang,
 		"hang up":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"hang":         func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() },
 		"long header":  func(w http.ResponseWriter, req *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
 		"bad location": func(w http.ResponseWriter, req *http.Request) { w.Header().Set("Location", ":"); w.WriteHeader(301) },
 	} {

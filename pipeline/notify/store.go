@@ -99,6 +99,9 @@ func (o *Outbox) put(batch []*item) error {
 			entries = append(entries, e)
 		}
 	}
+	if len(entries) == 0 {
+		return nil
+	}
 	added, err := o.q.Put(entries...)
 	if err != nil {
 		return err

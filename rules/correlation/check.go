@@ -2,6 +2,7 @@ package correlation
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -163,9 +164,13 @@ func (c *checker) steps(ys []stepYAML, key string) []Step {
 }
 
 func (c *checker) count(y *countYAML) *Count {
-	out := &Count{Min: y.Min.v}
-	if y.Min.given(c.faults, c.rule.Line, "count.min") && (out.Min < 2 || out.Min > MaxCount) {
-		c.add(y.Min.line, "count.min", "%d is not between 2 and %d", out.Min, MaxCount)
+	out := &Count{}
+	if y.Min.given(c.faults, c.rule.Line, "count.min") {
+		if v := y.Min.v; v >= 2 && v <= MaxCount && v == math.Trunc(v) {
+			out.Min = int(v)
+		} else {
+			c.add(y.Min.line, "count.min", "%v is not a whole number between 2 and %d", v, MaxCount)
+		}
 	}
 	if y.Of == nil {
 		c.add(c.rule.Line, "count.of", "is missing")

@@ -13,9 +13,6 @@ import (
 // MaxFile bounds a rule or test file, in bytes.
 const MaxFile = 1 << 20
 
-// testSuffix marks test files; rules.test.yaml tests rules.yaml.
-const testSuffix = ".test.yaml"
-
 //go:embed *.yaml
 var builtin embed.FS
 
@@ -26,11 +23,18 @@ type File struct {
 	Data []byte
 }
 
-// IsTest says whether the file holds test cases, by its name.
-func (f File) IsTest() bool { return strings.HasSuffix(f.Name, testSuffix) }
+// IsTest says whether the file holds test cases, by its name: rules.test.yaml
+// tests rules.yaml.
+func (f File) IsTest() bool { return f.Tested() != "" }
 
-// Tested is the name of the file that a test file tests.
-func (f File) Tested() string { return strings.TrimSuffix(f.Name, testSuffix) + ".yaml" }
+// Tested is the name of the file that a test file tests; "" if it is none.
+func (f File) Tested() string {
+	ext := filepath.Ext(f.Name)
+	if base, ok := strings.CutSuffix(strings.TrimSuffix(f.Name, ext), ".test"); ok {
+		return base + ext
+	}
+	return ""
+}
 
 // Builtin gives the files of the built-in rules and their tests, in the order of
 // their names. The caller owns them.

@@ -55,8 +55,9 @@ type matchYAML struct {
 }
 
 type countYAML struct {
-	Of  *stepYAML `yaml:"of"`
-	Min at[int]   `yaml:"min"`
+	Of *stepYAML `yaml:"of"`
+	// Min is read as a fraction because yaml.v3 cuts 5.5 to 5 in silence.
+	Min at[float64] `yaml:"min"`
 }
 
 type unlessYAML struct {

@@ -123,8 +123,7 @@ var (
 
 // kinds are the Go types of the language in the reader's words.
 var kinds = map[string]string{
-	"float64": "a number", "int": "a whole number", "string": "text", "bool": "true or false",
-	"[]string": "a list of texts",
+	"float64": "a number", "string": "text", "[]string": "a list of texts",
 }
 
 func (f *faults) addYAML(text string, keys map[int]string) {

@@ -173,6 +173,12 @@ func (e *Engine) feedRule(r *rule, ev *event.Event, h *hit, mask stepMask, keys 
 	if mask&stepsOnly == 0 {
 		return out
 	}
+	// A match is no stronger than its newest hit. Where one as strong was told
+	// already, there is nothing to look for; the gateway's window would suspect
+	// the same agent.
+	if own != nil && own.covers("", strengthOf(h.Agent.By), ev.Received, r.Within) {
+		return out
+	}
 	explained := false
 	if own != nil {
 		m := r.judge(own, h, mask)

@@ -148,8 +148,13 @@ var errSnapshot = errors.New("snapshot does not fit together")
 // rebuild makes the windows of a rule, oldest first; the rule is not changed.
 func (r *rule) rebuild(rs *ruleSnapshot, all []*hit) ([]*window, error) {
 	var out []*window
+	seen := map[string]bool{}
 	for i := range rs.Windows {
 		ws := &rs.Windows[i]
+		if seen[ws.Key] {
+			return nil, errSnapshot
+		}
+		seen[ws.Key] = true
 		w := &window{key: ws.Key, gateway: ws.Gateway, muted: ws.Muted, touched: ws.Touched}
 		if len(ws.Steps) != len(r.Steps()) {
 			return nil, errSnapshot

@@ -25,7 +25,7 @@ func (s *Switch) stopAsked(ev *event.Event) (res Result) {
 	s.roomFor(key)
 	d := answer(ev, event.TypeKillSwitchTripped, "ks-"+RuleOperator, event.SwitchTripped)
 	st := statusOf(d)
-	if false { // the container was seen when it was tripped
+	if old != nil { // the container was seen when it was tripped
 		st.Agent, st.Container = old.Agent, old.Container
 	}
 	s.latches[st.Key] = st
