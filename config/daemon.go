@@ -98,12 +98,14 @@ type KillRule struct {
 }
 
 // DefaultDaemon holds the defaults that daemon.json has by its specification.
+// MinSeverity is low since pii.redacted, one of the types that the
+// specification notifies of, has that.
 // What it leaves at nil has the default of the component it is translated to.
 func DefaultDaemon() Daemon {
 	return Daemon{
 		EventReceiver: EventReceiver{Bind: "127.0.0.1", Port: 6040},
 		Alerting: Alerting{
-			Format: "generic", MinSeverity: "high",
+			Format: "generic", MinSeverity: "low",
 			Notifications: Notifications{Mode: "off", RateLimitSeconds: 60},
 		},
 	}

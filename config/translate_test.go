@@ -99,7 +99,7 @@ func TestSpecificationExamplesThatDoNotRun(t *testing.T) {
 func TestPipeline(t *testing.T) {
 	const quiet = `-        mode: ${G0_NOTIFY_MODE:realtime}
 +        mode: "off"
-+        min_severity: high
++        min_severity: low
 +        rate_limit: 60s
 `
 	const dryRun = `-        auto_enabled: ${G0_KILLSWITCH_AUTO:false}

@@ -71,7 +71,7 @@ func killswitchConfig(conf *service.ParsedConfig) (killswitch.Config, error) {
 	}
 	for _, r := range getList(&g, conf.FieldObjectList, "rules") {
 		cfg.Rules = append(cfg.Rules, killswitch.Rule{
-			EventType: get(&g, r.FieldString, "event_type"),
+			EventType: event.TypeName(get(&g, r.FieldString, "event_type")),
 			Threshold: get(&g, r.FieldInt, "threshold"),
 			Window:    get(&g, r.FieldDuration, "window"),
 		})

@@ -3,6 +3,8 @@ package event
 import (
 	"testing"
 
+	"github.com/cilium/tetragon/api/v1/tetragon"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -14,6 +16,17 @@ func BenchmarkParseOpenClaw(b *testing.B) {
 func BenchmarkParseFalco(b *testing.B) { benchParse(b, "falco/alerts.jsonl", ParseFalco) }
 func BenchmarkParseTetragonJSON(b *testing.B) {
 	benchParse(b, "tetragon/agent-under-attack.jsonl", ParseTetragonJSON)
+}
+
+// BenchmarkProtojson is what ParseTetragonJSON is measured against.
+func BenchmarkProtojson(b *testing.B) {
+	benchParse(b, "tetragon/agent-under-attack.jsonl", func(raw []byte) (*Event, error) {
+		var resp tetragon.GetEventsResponse
+		if err := protojson.Unmarshal(raw, &resp); err != nil {
+			return nil, err
+		}
+		return FromTetragon(&resp)
+	})
 }
 
 func benchParse(b *testing.B, file string, parse func([]byte) (*Event, error)) {

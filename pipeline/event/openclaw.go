@@ -212,7 +212,10 @@ var typeNames = func() map[string]string {
 	return names
 }()
 
-// typeName gives the one spelling of a type. Unknown ones stay, in lower case.
+// TypeName gives the one spelling of a type: "injection-detected" is
+// [TypeInjectionDetected]. Unknown ones stay, in lower case.
+func TypeName(spelled string) string { return typeName([]byte(spelled)) }
+
 func typeName(spelled []byte) string {
 	if name, ok := typeNames[string(spelled)]; ok {
 		return name

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,19 +244,51 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}
 	for name, h := range map[string]http.HandlerFunc{
 		"echo": echo, "word": word, "hang": hang,
-		"hang up":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"long header":  func(w http.ResponseWriter, req *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
-		"bad location": func(w http.ResponseWriter, req *http.Request) { w.Header().Set("Location", ":"); w.WriteHeader(301) },
+		"hang up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"long header": func(w http.ResponseWriter, req *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
+		"bad location": func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Location", "http://[::"+req.RequestURI)
+			w.WriteHeader(http.StatusMovedPermanently)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkNoSecret(t, serve(t, h), token, password)
 		})
 	}
+	t.Run("raw echo", func(t *testing.T) { checkNoSecret(t, "http://"+rawEcho(t), token, password) })
 	t.Run("refused", func(t *testing.T) { checkNoSecret(t, "http://127.0.0.1:1", token, password) })
 	t.Run("no TLS", func(t *testing.T) {
 		url := serve(t, http.NotFoundHandler())
 		checkNoSecret(t, strings.Replace(url, "http://", "https://", 1), token, password)
 	})
+}
+
+// rawEcho sends every connection what it got: no HTTP at all.
+func rawEcho(t *testing.T) (addr string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed below
+			}
+			conns.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		conns.Wait()
+	})
+	return l.Addr().String()
 }
 
 func checkNoSecret(t *testing.T, url, token, password string) {

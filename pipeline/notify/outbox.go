@@ -45,8 +45,9 @@ type Options struct {
 	// Log and Board must be set.
 	Log   *slog.Logger
 	Board *coverage.Board
-	// Client posts; nil: one of the outbox's own. Redirects are never followed.
-	Client *http.Client
+	// Transport posts; nil: one of the outbox's own, with the system's roots and
+	// the environment's proxies. Redirects are never followed.
+	Transport http.RoundTripper
 	// UserAgent of requests, "g0/1.2.3".
 	UserAgent string
 	// Limit of alerts that wait for one target; critical ones may be 10 times
@@ -66,7 +67,6 @@ var DefaultOptions = Options{UserAgent: "g0", Limit: 10_000, MinBackoff: time.Se
 type Outbox struct {
 	q     Queue
 	opt   Options
-	http  *http.Client
 	lanes []*lane
 	wake  chan struct{} // tells Run that something is to be stored; holds one
 
@@ -93,11 +93,10 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 	if opt.Limit < 1 || opt.MinBackoff < 0 || opt.MaxBackoff < opt.MinBackoff {
 		return nil, fmt.Errorf("outbox: limit %d, backoff %s to %s", opt.Limit, opt.MinBackoff, opt.MaxBackoff)
 	}
-	client := opt.Client
-	if client == nil {
-		client = newClient()
+	if opt.Transport == nil {
+		opt.Transport = newTransport()
 	}
-	o := &Outbox{q: q, opt: opt, http: withoutRedirects(client), wake: make(chan struct{}, 1)}
+	o := &Outbox{q: q, opt: opt, wake: make(chan struct{}, 1)}
 	for _, t := range targets {
 		if err := t.Validate(); err != nil {
 			return nil, fmt.Errorf("outbox: target %q: %w", t.Name, err)
@@ -105,7 +104,7 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 		if o.lane(t.Name) != nil {
 			return nil, fmt.Errorf("outbox: target %q is given twice", t.Name)
 		}
-		o.lanes = append(o.lanes, newLane(t, t.sender(o.http, opt.UserAgent), opt))
+		o.lanes = append(o.lanes, newLane(t, t.sender(opt.Transport, opt.UserAgent), opt))
 	}
 	if err := o.load(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -151,7 +150,9 @@ func (o *Outbox) Flush(ctx context.Context) error {
 // is not delivered stays in the queue. The error is that of the last store.
 // Call it once.
 func (o *Outbox) Run(ctx context.Context) error {
-	defer o.http.CloseIdleConnections()
+	if t, ok := o.opt.Transport.(*http.Transport); ok {
+		defer t.CloseIdleConnections()
+	}
 	var g errgroup.Group
 	g.Go(func() error { o.keep(ctx); return nil })
 	for _, l := range o.lanes {
@@ -196,7 +197,7 @@ var errUnreadable = errors.New("stored alert cannot be read")
 func (o *Outbox) deliver(ctx context.Context, l *lane, it *item) error {
 	entry, ok, err := o.q.Get(l.entryID(it))
 	if err != nil {
-		return &sendError{err: fmt.Errorf("read outbox: %w", err)}
+		return &sendError{Reason: "read outbox: " + err.Error()}
 	}
 	if !ok {
 		return fmt.Errorf("%w: it is gone", errUnreadable)

@@ -119,7 +119,7 @@ func TestTimeout(t *testing.T) {
 		stop := r.start(o)
 		defer stop()
 		until(t, "a failure", func() bool { return o.Status().Targets[0].Failures == 1 })
-		if diff := cmp.Diff("no answer within 3s: context deadline exceeded", o.Status().Targets[0].LastError); diff != "" {
+		if diff := cmp.Diff("no answer within 3s", o.Status().Targets[0].LastError); diff != "" {
 			t.Error(diff)
 		}
 		until(t, "delivery", func() bool { return len(r.pending()) == 0 })
@@ -478,6 +478,34 @@ func TestWhatCannotBeDelivered(t *testing.T) {
 	if log := r.log.String(); !strings.Contains(log, "target=gone") || !strings.Contains(log, "E02-alert@chat") {
 		t.Errorf("log:\n%s", log)
 	}
+}
+
+// TestDamageUnderWay: what becomes unreadable after it was taken up is told, and
+// does not stop the rest.
+func TestDamageUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		target := &fakeTarget{script: []answer{ok}}
+		o := r.outbox(target, nil, targetAt("chat", "https://chat.example/x"))
+		for n := range uint64(3) {
+			o.Enqueue(alertNo(n, event.SeverityHigh))
+		}
+		if err := o.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		q := r.queue().(*state.Queue)
+		if err := errors.Join(q.Update("E00-alert@chat", []byte("{")), q.Done("E01-alert@chat")); err != nil {
+			t.Fatal(err)
+		}
+		defer r.start(o)()
+		until(t, "the last one's delivery", func() bool { return len(r.pending()) == 0 })
+		if diff := cmp.Diff([]string{"E02-alert"}, target.ids()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(uint64(2), r.lost("unreadable")); diff != "" {
+			t.Errorf("lost (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestNoTargets(t *testing.T) {

@@ -92,12 +92,12 @@ func (r *rig) pending() []string {
 	return ids
 }
 
-// outbox makes one over the rig's store; client nil: the real one.
-func (r *rig) outbox(client http.RoundTripper, change func(*Options), targets ...Target) *Outbox {
+// outbox makes one over the rig's store; transport nil: the real one.
+func (r *rig) outbox(transport http.RoundTripper, change func(*Options), targets ...Target) *Outbox {
 	r.t.Helper()
 	opt := Options{Log: slog.New(slog.NewTextHandler(r.log, nil)), Board: r.board, UserAgent: "g0/test"}
-	if client != nil {
-		opt.Client = &http.Client{Transport: client}
+	if transport != nil {
+		opt.Transport = transport
 	}
 	if change != nil {
 		change(&opt)

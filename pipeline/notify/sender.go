@@ -2,8 +2,8 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,23 +15,27 @@ import (
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/config"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
 const (
 	maxAnswer     = 64 << 10  // bytes read of an answer's body, and of its header
 	maxRetryAfter = time.Hour // a longer Retry-After is cut to this
+	maxReason     = 300       // characters of an error
 )
 
-// sender posts alerts to one target, one at a time.
+// sender posts alerts to one target, one at a time. It uses a transport, not a
+// client: a client looks into redirects, and quotes them in its errors.
 type sender struct {
-	client  *http.Client
-	format  Format
-	url     config.Secret
-	header  http.Header // has secrets in it
-	timeout time.Duration
+	transport http.RoundTripper
+	format    Format
+	url       config.Secret
+	header    http.Header // has secrets in it
+	timeout   time.Duration
+	secrets   []string // what no text may hold
 }
 
-// sendError says why an alert was not taken. Its text has no secret in it.
+// sendError says why an alert was not taken.
 type sendError struct {
 	// Status of the answer; 0: there was none.
 	Status int
@@ -40,29 +44,20 @@ type sendError struct {
 	RetryAfter time.Duration
 	// Permanent says that the same request will most likely be refused again.
 	Permanent bool
-	err       error
+	// Reason in words: one line, without secrets.
+	Reason string
 }
 
-func (e *sendError) Error() string { return e.err.Error() }
-func (e *sendError) Unwrap() error { return e.err }
+func (e *sendError) Error() string { return e.Reason }
 
-// newClient makes an HTTP client for webhooks: system roots, proxies as the
+// newTransport makes a transport for webhooks: system roots, proxies as the
 // environment says, answers as they are on the wire, so that none unpacks to
 // more than was read.
-func newClient() *http.Client {
+func newTransport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxResponseHeaderBytes = maxAnswer
 	t.DisableCompression = true
-	return &http.Client{Transport: t}
-}
-
-// withoutRedirects copies c so that a redirect is the answer: following one
-// would carry alert and headers to a place nobody configured.
-func withoutRedirects(c *http.Client) *http.Client {
-	own := *c
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	own.Jar = nil
-	return &own
+	return t
 }
 
 // send posts the alert once. nil: the target answered 2xx. The error is a
@@ -70,21 +65,20 @@ func withoutRedirects(c *http.Client) *http.Client {
 func (s *sender) send(ctx context.Context, a Alert) error {
 	payload, err := s.format.Encode(a)
 	if err != nil {
-		return &sendError{Permanent: true, err: err}
+		return &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.Reveal(), bytes.NewReader(payload.Body))
+	req, err := s.request(ctx, payload)
 	if err != nil {
-		return &sendError{Permanent: true, err: fmt.Errorf("make request: %w", withoutURL(err))}
+		return &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
-	req.Header = s.header.Clone()
-	if req.Header.Get("Content-Type") == "" {
-		req.Header.Set("Content-Type", payload.ContentType)
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return &sendError{err: s.reason(ctx, err)}
+	resp, err := s.transport.RoundTrip(req)
+	switch {
+	case err != nil && ctx.Err() == context.DeadlineExceeded:
+		return &sendError{Reason: fmt.Sprintf("no answer within %s", s.timeout)}
+	case err != nil:
+		return &sendError{Reason: s.safe(err.Error())}
 	}
 	defer resp.Body.Close()
 	// Read to the end, so that the connection can be used again. The status has
@@ -95,24 +89,55 @@ func (s *sender) send(ctx context.Context, a Alert) error {
 	}
 	return &sendError{
 		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()),
-		Permanent: permanent(resp.StatusCode), err: errors.New(s.answer(resp.StatusCode, body)),
+		Permanent: permanent(resp.StatusCode), Reason: s.safe(answerText(resp.StatusCode, body)),
 	}
 }
 
-// reason takes the URL out of err and says it in words where the time was up.
-func (s *sender) reason(ctx context.Context, err error) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("no answer within %s: %w", s.timeout, context.DeadlineExceeded)
+func (s *sender) request(ctx context.Context, p Payload) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.Reveal(), bytes.NewReader(p.Body))
+	if err != nil {
+		return nil, err
 	}
-	return withoutURL(err)
+	req.Header = s.header.Clone()
+	if req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", p.ContentType)
+	}
+	if user := req.URL.User; user != nil && req.Header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	return req, nil
 }
 
-// withoutURL gives the cause of a *url.Error, whose own text quotes the URL.
-func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+// safe gives text for people: one line, not long, without the target's secrets.
+// Errors quote what a server sends, and a server may send back what it got.
+func (s *sender) safe(text string) string {
+	for _, secret := range s.secrets {
+		text = strings.ReplaceAll(text, secret, "<secret>")
 	}
-	return err
+	return event.Clean(text, maxReason)
+}
+
+// secretsOf lists the parts of a target's URL and headers that may be secret,
+// longest first, since one may be in another. Shorter ones are in every text.
+func secretsOf(t Target) []string {
+	const shortest = 4
+	u, err := url.Parse(t.URL.Reveal())
+	if err != nil {
+		return []string{t.URL.Reveal()}
+	}
+	password, _ := u.User.Password()
+	parts := append(strings.Split(u.Path, "/"), strings.Split(u.EscapedPath(), "/")...)
+	parts = append(parts, password, u.User.Username(), u.RawQuery)
+	for _, values := range u.Query() {
+		parts = append(parts, values...)
+	}
+	for _, value := range t.Headers {
+		parts = append(parts, strings.Fields(value.Reveal())...)
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return len(p) < shortest })
+	slices.SortFunc(parts, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(parts)
 }
 
 // permanent says whether a status is about the request or the configuration,
@@ -129,32 +154,15 @@ func permanent(status int) bool {
 // longer answer may quote the request back, and with it a secret.
 var errorWord = regexp.MustCompile(`^[a-z_ ]{1,64}$`)
 
-func (s *sender) answer(status int, body []byte) string {
+func answerText(status int, body []byte) string {
 	text := strings.TrimSpace("answered " + strconv.Itoa(status) + " " + http.StatusText(status))
 	if status >= 300 && status < 400 {
 		text += ", and redirects are not followed"
 	}
-	word := string(bytes.TrimSpace(body))
-	if errorWord.MatchString(word) && !s.holds(word) {
+	if word := string(bytes.TrimSpace(body)); errorWord.MatchString(word) {
 		text += ": " + word
 	}
 	return text
-}
-
-// holds says whether text occurs in a secret of the target or the other way round.
-func (s *sender) holds(text string) bool {
-	within := func(secret string) bool {
-		return strings.Contains(secret, text) || (secret != "" && strings.Contains(text, secret))
-	}
-	if within(s.url.Reveal()) {
-		return true
-	}
-	for _, values := range s.header {
-		if slices.ContainsFunc(values, within) {
-			return true
-		}
-	}
-	return false
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.

@@ -70,9 +70,9 @@ func (t Target) Validate() error {
 }
 
 // sender makes the sender for t, which must be valid.
-func (t Target) sender(client *http.Client, userAgent string) *sender {
+func (t Target) sender(transport http.RoundTripper, userAgent string) *sender {
 	s := &sender{
-		client: client, format: formats[t.Format], url: t.URL,
+		transport: transport, format: formats[t.Format], url: t.URL, secrets: secretsOf(t),
 		timeout: cmp.Or(t.Timeout, DefaultTimeout), header: http.Header{"User-Agent": {userAgent}},
 	}
 	for name, value := range t.Headers {

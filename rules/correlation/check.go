@@ -54,9 +54,7 @@ func (c *checker) head(y *ruleYAML) {
 	}
 	if y.Severity.given(c.faults, line, "severity") {
 		r.Severity = y.Severity.v
-		if !c.words.Severity(r.Severity) {
-			c.add(y.Severity.line, "severity", "%q is none of info, low, medium, high, critical", r.Severity)
-		}
+		c.oneOf(y.Severity, "severity", c.words.Severities)
 	}
 	if y.Confidence.given(c.faults, line, "confidence") {
 		r.Confidence = y.Confidence.v
@@ -72,12 +70,16 @@ func (c *checker) head(y *ruleYAML) {
 	r.Key = KeyAgent
 	if y.Key.line != 0 && !y.Key.bad {
 		r.Key = Key(y.Key.v)
-		if !slices.Contains(keys, r.Key) {
-			c.add(y.Key.line, "key", "%q is none of agent, session, container, host", y.Key.v)
-		}
+		c.oneOf(y.Key, "key", keys)
 	}
 	if y.Within.given(c.faults, line, "within") {
 		r.Within = c.duration(y.Within, "within")
+	}
+}
+
+func (c *checker) oneOf(y at[string], key string, list []string) {
+	if !slices.Contains(list, y.v) {
+		c.add(y.line, key, "%q is none of %s", y.v, strings.Join(list, ", "))
 	}
 }
 
@@ -215,8 +217,8 @@ func (c *checker) match(y *matchYAML, key string, line int) Match {
 		return ""
 	})
 	c.list(y.Has, key+".has", func(name string) string {
-		if !c.words.Field(name) {
-			return fmt.Sprintf("%q is not a field that can be asked for", name)
+		if !slices.Contains(c.words.Fields, name) {
+			return fmt.Sprintf("%q is none of %s", name, strings.Join(c.words.Fields, ", "))
 		}
 		return ""
 	})

@@ -36,7 +36,8 @@
 //     g0 does not know must be listed under the file's types, so that a slip of
 //     the pen is found. Threats are never seen by correlation rules.
 //   - tools: the event's tool has one of these names.
-//   - has: the event has all of these: see [Vocabulary].
+//   - has: the event has all of these: process.command (the process is a command
+//     that the agent asked for), tool.command, network.domain, container.id.
 //   - where: a Bloblang expression over the event's JSON form. It is asked last
 //     and only if all else holds. An expression that fails counts as false, and
 //     g0 says so with coverage.lost, at most once an hour a rule.

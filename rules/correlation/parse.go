@@ -8,14 +8,14 @@ import (
 )
 
 // Vocabulary is what the loader has to be told about events, since it does not
-// know them: pipeline/stage/correlate gives it. All functions are required.
+// know them: pipeline/stage/correlate gives it. All of it is required.
 type Vocabulary struct {
 	// Type says whether g0 knows an event type.
 	Type func(name string) bool
-	// Severity says whether there is such a severity.
-	Severity func(name string) bool
-	// Field says whether [Match.Has] may name a field.
-	Field func(name string) bool
+	// Severities by name, in rising order.
+	Severities []string
+	// Fields that [Match.Has] may name, sorted.
+	Fields []string
 }
 
 // The forms that yaml.v3 decodes into: what a file may hold and nothing else.

@@ -14,8 +14,8 @@ var words = Vocabulary{
 	Type: func(n string) bool {
 		return slices.Contains([]string{"injection.detected", "egress.unexpected", "log.tampering"}, n)
 	},
-	Severity: func(n string) bool { return slices.Contains([]string{"info", "low", "medium", "high", "critical"}, n) },
-	Field:    func(n string) bool { return n == "process.command" },
+	Severities: []string{"info", "low", "medium", "high", "critical"},
+	Fields:     []string{"process.command"},
 }
 
 const whole = `types: [shop.refund]
@@ -124,7 +124,7 @@ func TestParseFaults(t *testing.T) {
 		{"nothing wanted", `"@security", "!`, `"!`, "a.yaml:15: sequence[0].types: only takes types out"},
 		{"no types", "[injection.detected]", "[]", "a.yaml:32: count.of.types: has 0 entries; 1 to 64 are possible"},
 		{"tools", "tools: [exec]", "tools: [exec, exec]", `a.yaml:20: sequence[1].any[1].tools: "exec" is given twice`},
-		{"has", "has: [process.command]", "has: [process.cmd]", `a.yaml:20: sequence[1].any[1].has: "process.cmd" is not a field that can be asked for`},
+		{"has", "has: [process.command]", "has: [process.cmd]", `a.yaml:20: sequence[1].any[1].has: "process.cmd" is none of process.command`},
 		{"own type known", "types: [shop.refund]", "types: [shop.refund, log.tampering]", "a.yaml:1: types: log.tampering is known to g0 and need not be listed"},
 		{"own type", "types: [shop.refund]", "types: [shop.refund, Shop]", `a.yaml:1: types: "Shop" is not a type: lower-case words joined by dots`},
 		{"empty", whole, "", "a.yaml: is empty"},

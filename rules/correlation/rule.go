@@ -32,7 +32,7 @@ const (
 	KeyHost      Key = "host"
 )
 
-var keys = []Key{KeyAgent, KeySession, KeyContainer, KeyHost}
+var keys = []string{string(KeyAgent), string(KeySession), string(KeyContainer), string(KeyHost)}
 
 // Rule is one correlation rule, as [Parse] accepts it. Exactly one of All,
 // Sequence and Count is set. It is read-only after Parse.

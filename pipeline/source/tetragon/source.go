@@ -143,16 +143,13 @@ func (s *Source) deliver(ctx context.Context) {
 }
 
 func (s *Source) accept(ctx context.Context, batch []*event.Event) {
-	refused, err := backoff.Retry(ctx,
+	// What the sink has no room for it counts itself.
+	_, err := backoff.Retry(ctx,
 		func() ([]int, error) { return s.sink.Accept(ctx, batch) },
 		backoff.WithBackOff(s.cfg.Backoff.policy()), backoff.WithMaxElapsedTime(sinkPatience))
 	if err != nil {
 		s.board.Count(Part, "not journalled", clip(err), uint64(len(batch)))
 		s.log.Error("tetragon events lost", "events", len(batch), "err", clip(err))
-		return
-	}
-	if len(refused) > 0 {
-		s.board.Count(Part, "no room", "", uint64(len(refused)))
 	}
 }
 

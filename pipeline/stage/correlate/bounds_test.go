@@ -40,7 +40,8 @@ func TestFloodOfOneAgentKeepsOthersInTheGatewaysWindow(t *testing.T) {
 		ev.Agent.Gateway = "g"
 		return ev
 	}
-	e.Apply(of(0, inj, "victim"))
+	e.Apply(of(0, inj, "noisy")) // both ends are kept in any case
+	e.Apply(of(1, inj, "victim"))
 	for i := range 1000 {
 		e.Apply(of(time.Duration(i+1)*time.Millisecond, inj, "noisy"))
 	}
@@ -100,6 +101,22 @@ func TestMemoryShrinks(t *testing.T) {
 	}
 	if r := e.rules[0]; r.windows.Len() != 0 || r.hits != 0 {
 		t.Errorf("%d windows, %d hits left", r.windows.Len(), r.hits)
+	}
+}
+
+func TestSweepLeavesWhatWaits(t *testing.T) {
+	body := sequenceBody + "    unless: {types: [credential.access], within: 30m}"
+	e := newEngine(t, Config{Rules: load(t, ruleText("CT-1", body))})
+	says(e, at(0, inj, "a"), at(time.Second, egr, "a"))
+	for i := range 10 {
+		e.Apply(at(10*time.Minute+time.Duration(i), event.TypeLLMInput, "b"))
+	}
+	if got := e.rules[0].windows.Len(); got != 1 {
+		t.Errorf("%d windows, want the one that waits", got)
+	}
+	got := says(e, at(20*time.Minute, cred, "a"), timer(9, start.Add(time.Hour)))
+	if diff := cmp.Diff([]string(nil), got); diff != "" {
+		t.Errorf("taken back too late (-want +got):\n%s", diff)
 	}
 }
 

@@ -81,6 +81,12 @@ func TestForms(t *testing.T) {
 			want:   []string{"33s CT-1 a [0s 1s]"},
 		},
 		{
+			name:   "of one instant, in either order",
+			body:   sequenceBody,
+			events: []*event.Event{at(0, egr, "a"), at(0, inj, "a"), at(0, inj, "b"), at(0, egr, "b")},
+			want:   []string{"0s CT-1 a [0s 0s]", "0s CT-1 b [0s 0s]"},
+		},
+		{
 			name:   "a hit under mute counts after it",
 			body:   sequenceBody,
 			events: []*event.Event{at(0, inj, "a"), at(sec, egr, "a"), at(59*sec, inj, "a"), at(61*sec, egr, "a"), at(62*sec, egr, "a")},

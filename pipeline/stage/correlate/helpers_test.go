@@ -45,7 +45,7 @@ func newEngine(t testing.TB, cfg Config) *Engine {
 	return e
 }
 
-// conditions understands "this.type is X", "yes", "no" and "broken".
+// conditions understands "message" (there is one) and "broken".
 func conditions(expr string) (Condition, error) {
 	switch expr {
 	case "message":

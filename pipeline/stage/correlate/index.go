@@ -95,7 +95,7 @@ func (e *Engine) indexStep(r *rule, s *correlation.Step, bit stepMask, compile C
 		for _, name := range m.Has {
 			has := fields[name]
 			if has == nil {
-				errs = append(errs, fmt.Errorf("rule %s: has %q: %w", r.ID, name, errRange))
+				errs = append(errs, fmt.Errorf("rule %s: has: there is no field %q", r.ID, name))
 				continue
 			}
 			t.has = append(t.has, has)

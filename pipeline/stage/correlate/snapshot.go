@@ -97,9 +97,10 @@ func (w *window) snapshot(number func([]*hit) []int) windowSnapshot {
 	return ws
 }
 
-// Restore puts the state of a snapshot in place of the present one. A rule that
-// is new, says something else now, or is gone since starts without windows. With
-// an error the engine is as before.
+// Restore puts the state of a snapshot in place of the present one. The windows
+// of a rule that says something else now or is gone are dropped, with what waits
+// in them; so are those used longest ago where MaxKeys has become smaller. With an
+// error the engine is as before.
 func (e *Engine) Restore(b []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,40 +151,49 @@ func (r *rule) rebuild(rs *ruleSnapshot, all []*hit) ([]*window, error) {
 	var out []*window
 	seen := map[string]bool{}
 	for i := range rs.Windows {
-		ws := &rs.Windows[i]
-		if seen[ws.Key] {
+		w, err := r.rebuildWindow(&rs.Windows[i], all)
+		if err != nil {
+			return nil, err
+		}
+		if seen[w.key] {
 			return nil, errSnapshot
 		}
-		seen[ws.Key] = true
-		w := &window{key: ws.Key, gateway: ws.Gateway, muted: ws.Muted, touched: ws.Touched}
-		if len(ws.Steps) != len(r.Steps()) {
-			return nil, errSnapshot
-		}
-		for _, places := range append(slices.Clip(ws.Steps), ws.Unless) {
-			hits, err := pick(all, places)
-			if err != nil {
-				return nil, err
-			}
-			w.steps = append(w.steps, hits)
-		}
-		n := len(ws.Steps)
-		w.steps, w.unless = w.steps[:n:n], w.steps[n]
-		w.bound()
-		for _, ps := range ws.Pending {
-			draft, err := event.Decode(ps.Draft)
-			if err != nil {
-				return nil, err
-			}
-			if draft.Threat == nil {
-				return nil, errSnapshot
-			}
-			w.pending = append(w.pending, &pending{
-				Due: ps.Due, Agents: ps.Agents, Strength: ps.Strength, Draft: draft, rule: r, window: w,
-			})
-		}
+		seen[w.key] = true
 		out = append(out, w)
 	}
 	return out, nil
+}
+
+func (r *rule) rebuildWindow(ws *windowSnapshot, all []*hit) (*window, error) {
+	if len(ws.Steps) != len(r.Steps()) {
+		return nil, errSnapshot
+	}
+	w := &window{key: ws.Key, gateway: ws.Gateway, muted: ws.Muted, touched: ws.Touched}
+	var err error
+	if w.unless, err = pick(all, ws.Unless); err != nil {
+		return nil, err
+	}
+	for _, places := range ws.Steps {
+		hits, err := pick(all, places)
+		if err != nil {
+			return nil, err
+		}
+		w.steps = append(w.steps, hits)
+	}
+	w.bound()
+	for _, ps := range ws.Pending {
+		draft, err := event.Decode(ps.Draft)
+		if err != nil {
+			return nil, err
+		}
+		if draft.Threat == nil {
+			return nil, errSnapshot
+		}
+		w.pending = append(w.pending, &pending{
+			Due: ps.Due, Agents: ps.Agents, Strength: ps.Strength, Draft: draft, rule: r, window: w,
+		})
+	}
+	return w, nil
 }
 
 func pick(all []*hit, places []int) ([]*hit, error) {

@@ -1,6 +1,9 @@
 package correlate
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/rules/correlation"
 )
@@ -15,12 +18,15 @@ var fields = map[string]func(*event.Event) bool{
 
 // Vocabulary tells the loader of rules what g0 knows of events.
 func Vocabulary() correlation.Vocabulary {
-	return correlation.Vocabulary{
+	v := correlation.Vocabulary{
 		// A timer is the stage's clock and never a hit.
-		Type:     func(name string) bool { return event.Known(name) && name != event.TypeTimer },
-		Severity: func(name string) bool { s, err := severityOf(name); return err == nil && s != event.SeverityNone },
-		Field:    func(name string) bool { return fields[name] != nil },
+		Type:   func(name string) bool { return event.Known(name) && name != event.TypeTimer },
+		Fields: slices.Sorted(maps.Keys(fields)),
 	}
+	for s := event.SeverityInfo; s <= event.SeverityCritical; s++ {
+		v.Severities = append(v.Severities, s.String())
+	}
+	return v
 }
 
 // LoadRules parses rule files; see [correlation.Parse]. Give it
