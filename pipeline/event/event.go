@@ -290,6 +290,10 @@ type Threat struct {
 	Atlas  []string `json:"atlas,omitzero"`
 	// Narrative tells it in a sentence or two. Attacker text may be in it.
 	Narrative string `json:"narrative"`
+	// Inferred says that part of it is known of the gateway only, so that Agent
+	// is concluded or, with several Suspects, not known at all.
+	Inferred bool     `json:"inferred,omitzero"`
+	Suspects []string `json:"suspects,omitzero"`
 	// Evidence lists the events it rests on, oldest first.
 	Evidence []Proof `json:"evidence"`
 }

@@ -198,6 +198,8 @@ func (t *Threat) append(w *writer) {
 		w.strs("attack", t.Attack)
 		w.strs("atlas", t.Atlas)
 		w.text("narrative", t.Narrative)
+		w.bool("inferred", t.Inferred)
+		w.strs("suspects", t.Suspects)
 		w.key("evidence")
 		w.open('[')
 		for _, p := range t.Evidence {

@@ -36,7 +36,7 @@ func full() *Event {
 		Rule: "r", Policy: "p", Hook: "h", Action: ActionKilled, Asked: "sigkill", Message: "naïve 🦞",
 		DuplicateOf: "01JC", Unparsed: []string{"x", "y"}, Stage: "correlate", Cause: "01JB",
 		Threat: &Threat{Rule: "CT-001", Title: "t", Confidence: 0.875, Attack: []string{"T1048"}, Atlas: []string{"AML.T0051"},
-			Narrative: "n", Evidence: []Proof{{ID: "1", Type: "error", Source: SourceFalco, Received: at, Summary: "s"}}},
+			Narrative: "n", Inferred: true, Suspects: []string{"a"}, Evidence: []Proof{{ID: "1", Type: "error", Source: SourceFalco, Received: at, Summary: "s"}}},
 		KillSwitch: &KillSwitch{State: "tripped", Rule: "CT-001", Reason: "r", Actor: "uid:0", Action: "file", Verified: true,
 			Error: "e", TookNS: 12, Evidence: []string{"1"}},
 		Coverage: &Coverage{What: "w", Reason: "r", Detail: "d", Count: 9, Since: at, Until: at},

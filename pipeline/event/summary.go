@@ -141,9 +141,11 @@ func (e *Event) killSwitchSummary() string {
 	}
 }
 
+var typeWords = strings.NewReplacer(".", " ", "_", " ")
+
 // typeInWords is the type without its punctuation, "session start".
 func (e *Event) typeInWords() string {
-	return strings.NewReplacer(".", " ", "_", " ").Replace(e.Type)
+	return typeWords.Replace(e.Type)
 }
 
 func (e *Event) toolName() string {

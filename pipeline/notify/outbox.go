@@ -15,12 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/state"
 )
 
 const (
 	part          = "outbox" // on the board
 	targetSep     = "@"      // between the alert's ID and the target's name in an entry's ID
+	maxAlertID    = 512      // bytes
 	batchLen      = 256      // alerts stored at once
 	storeAgain    = time.Second
 	warnEvery     = 5 * time.Minute
@@ -32,9 +34,11 @@ type Queue interface {
 	// Put makes entries durable and returns those that are new: neither pending
 	// nor done.
 	Put(entries ...state.Entry) ([]state.Entry, error)
-	// Get gives a pending entry.
+	// Get gives a pending entry; false: there is none. A damaged one is a
+	// [*state.CorruptError].
 	Get(id string) (state.Entry, bool, error)
-	// Pending lists what is not done.
+	// Pending lists what is not done. Damaged entries are left out, and the error
+	// is, or joins, a [*state.CorruptError] for each.
 	Pending() ([]state.Entry, error)
 	// Done removes entries and remembers their IDs.
 	Done(ids ...string) error
@@ -123,9 +127,11 @@ func (o *Outbox) Enqueue(a Alert) {
 	}
 	it := itemOf(a)
 	var err error
-	if it.body, err = a.encode(); err != nil {
-		o.opt.Log.Error("alert lost: it cannot be encoded", "alert", a.ID, "err", err)
-		o.opt.Board.Count(part, "unreadable", "an alert cannot be encoded", 1)
+	if it.body, err = a.encode(); err == nil && len(a.ID) > maxAlertID {
+		err = fmt.Errorf("its ID has %d bytes", len(a.ID)) // the queue would refuse the whole batch
+	}
+	if err != nil {
+		o.lose(event.Clean(a.ID, 100), err)
 		return
 	}
 	o.mu.Lock()
@@ -191,26 +197,29 @@ func (o *Outbox) serve(ctx context.Context, l *lane) {
 	}
 }
 
-// errUnreadable says that a stored alert can never be sent.
-var errUnreadable = errors.New("stored alert cannot be read")
-
+// deliver makes one attempt. An error that is no *[sendError] is about the entry:
+// it can never be sent.
 func (o *Outbox) deliver(ctx context.Context, l *lane, it *item) error {
 	entry, ok, err := o.q.Get(l.entryID(it))
+	if d, damaged := errors.AsType[*state.CorruptError](err); damaged && d.ID != "" {
+		return d
+	}
 	if err != nil {
 		return &sendError{Reason: "read outbox: " + err.Error()}
 	}
 	if !ok {
-		return fmt.Errorf("%w: it is gone", errUnreadable)
+		return errors.New("its entry is gone")
 	}
 	a, err := decodeAlert(entry.Body)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnreadable, err)
+		return err
 	}
 	return l.sender.send(ctx, a)
 }
 
 // settle records how an attempt went.
 func (o *Outbox) settle(l *lane, it *item, err error) {
+	defer o.report()
 	now := time.Now()
 	if failure, ok := errors.AsType[*sendError](err); ok {
 		rest, h := l.failed(it, failure, now)
@@ -218,21 +227,18 @@ func (o *Outbox) settle(l *lane, it *item, err error) {
 			o.opt.Log.Warn("alert not delivered", "target", l.target.Name, "alert", it.alert,
 				"severity", it.severity, "err", failure, "failures", h.failures, "again_in", rest.Round(time.Millisecond))
 		}
-		o.report()
 		return
 	}
+	o.remove(l.entryID(it))
 	if err != nil {
 		l.discarded(it)
-		o.opt.Log.Error("alert lost", "target", l.target.Name, "alert", it.alert, "err", err)
-		o.opt.Board.Count(part, "unreadable", "alert for "+l.target.Name, 1)
-	} else if before := l.delivered(it, now); before.told {
+		o.lose(l.entryID(it), err)
+		return
+	}
+	if before := l.delivered(it, now); before.told {
 		o.opt.Log.Info("target takes alerts again", "target", l.target.Name, "failures", before.failures)
 	}
-	if err == nil {
-		o.opt.Board.Seen(part, now)
-	}
-	o.remove(l.entryID(it))
-	o.report()
+	o.opt.Board.Seen(part, now)
 }
 
 // remove takes entries out of the queue with the next store.

@@ -155,7 +155,15 @@ func TestSameAlertTwice(t *testing.T) {
 // brokenQueue fails as told.
 type brokenQueue struct {
 	Queue
-	put, done, get func() error
+	put, done, get, pending func() error
+}
+
+func (q *brokenQueue) Pending() ([]state.Entry, error) {
+	entries, err := q.Queue.Pending()
+	if q.pending != nil {
+		err = errors.Join(err, q.pending())
+	}
+	return entries, err
 }
 
 func (q *brokenQueue) Put(entries ...state.Entry) ([]state.Entry, error) {
@@ -187,7 +195,8 @@ func (q *brokenQueue) Get(id string) (state.Entry, bool, error) {
 
 var errDisk = errors.New("no space left on device")
 
-func (r *rig) break_(q *brokenQueue) {
+// use puts q between the outbox and the real queue.
+func (r *rig) use(q *brokenQueue) {
 	r.wrap = func(real Queue) Queue {
 		q.Queue = real
 		return q
@@ -207,7 +216,7 @@ func failures(n int) func() error {
 func TestCrashBetweenDeliveryAndRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.break_(&brokenQueue{done: failures(1_000_000)})
+		r.use(&brokenQueue{done: failures(1_000_000)})
 		target := &fakeTarget{script: []answer{ok}}
 		chat := targetAt("chat", "https://chat.example/x")
 		o := r.outbox(target, nil, chat)
@@ -238,7 +247,7 @@ func TestBrokenStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				r.break_(q)
+				r.use(q)
 				target := &fakeTarget{script: []answer{ok}}
 				o := r.outbox(target, nil, targetAt("chat", "https://chat.example/x"))
 				o.Enqueue(alertNo(1, event.SeverityHigh))
@@ -506,6 +515,51 @@ func TestDamageUnderWay(t *testing.T) {
 			t.Errorf("lost (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestDamagedEntries(t *testing.T) {
+	damaged := func(id string) error { return &state.CorruptError{What: "entry", ID: id, Err: errDisk} }
+	r := newRig(t)
+	r.use(&brokenQueue{pending: func() error { return errors.Join(damaged("a@chat"), damaged("b@chat")) }})
+	o := r.outbox(&fakeTarget{}, nil, targetAt("chat", "https://chat/x"))
+	if diff := cmp.Diff([]string{"a@chat", "b@chat"}, o.done); diff != "" || r.lost("unreadable") != 2 {
+		t.Errorf("lost %d (-want +got):\n%s", r.lost("unreadable"), diff)
+	}
+	r.use(&brokenQueue{pending: func() error { return errors.Join(damaged("a@chat"), errDisk) }})
+	opt := Options{Log: newLog(r), Board: r.board}
+	if _, err := NewOutbox(r.wrap(r.queue()), nil, opt); !errors.Is(err, errDisk) {
+		t.Errorf("error %v, want %v", err, errDisk)
+	}
+}
+
+func TestDamagedUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		entry := func() error { return fmt.Errorf("get: %w", &state.CorruptError{ID: "E01-alert@chat", Err: errDisk}) }
+		r.use(&brokenQueue{get: entry})
+		o := r.outbox(&fakeTarget{}, nil, targetAt("chat", "https://chat/x"))
+		o.Enqueue(alertNo(1, event.SeverityHigh))
+		defer r.start(o)()
+		until(t, "the entry is given up", func() bool { return len(r.pending()) == 0 })
+		if got := r.lost("unreadable"); got != 1 {
+			t.Errorf("lost %d", got)
+		}
+	})
+}
+
+func TestOverlongID(t *testing.T) {
+	r := newRig(t)
+	o := r.outbox(&fakeTarget{}, nil, targetAt("chat", "https://chat/x"))
+	long := alertNo(1, event.SeverityHigh)
+	long.ID = strings.Repeat("x", maxAlertID+1)
+	o.Enqueue(long)
+	o.Enqueue(alertNo(2, event.SeverityHigh))
+	if err := o.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"E02-alert@chat"}, r.pending()); diff != "" || r.lost("unreadable") != 1 {
+		t.Errorf("lost %d (-want +got):\n%s", r.lost("unreadable"), diff)
+	}
 }
 
 func TestNoTargets(t *testing.T) {

@@ -12,8 +12,13 @@ import (
 // load puts what waits in the queue on the lanes.
 func (o *Outbox) load() error {
 	pending, err := o.q.Pending()
+	damaged, err := damagedEntries(err)
 	if err != nil {
 		return fmt.Errorf("read pending alerts: %w", err)
+	}
+	for _, d := range damaged {
+		o.lose(d.ID, d)
+		o.remove(d.ID)
 	}
 	slices.SortStableFunc(pending, func(a, b state.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 	gone := map[string]uint64{} // by target
@@ -27,8 +32,7 @@ func (o *Outbox) load() error {
 		}
 		a, err := decodeAlert(e.Body)
 		if err != nil {
-			o.opt.Log.Error("alert lost", "target", target, "alert", e.ID, "err", fmt.Errorf("%w: %w", errUnreadable, err))
-			o.opt.Board.Count(part, "unreadable", "alert for "+target, 1)
+			o.lose(e.ID, err)
 			o.remove(e.ID)
 			continue
 		}
@@ -39,6 +43,22 @@ func (o *Outbox) load() error {
 		o.opt.Board.Count(part, "target gone", "alerts for "+target, n)
 	}
 	return nil
+}
+
+// damagedEntries takes the damaged entries out of an error of [Queue.Pending];
+// what else went wrong stays.
+func damagedEntries(err error) (damaged []*state.CorruptError, other error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			d, o := damagedEntries(e)
+			damaged, other = append(damaged, d...), errors.Join(other, o)
+		}
+		return damaged, other
+	}
+	if d, ok := errors.AsType[*state.CorruptError](err); ok && d.ID != "" {
+		return []*state.CorruptError{d}, nil
+	}
+	return nil, err
 }
 
 // store writes what is fresh and removes what is done.
@@ -134,4 +154,11 @@ func (o *Outbox) restock(items []*item) {
 		}
 	}
 	o.signal()
+}
+
+// lose tells that an alert cannot be delivered to anybody. id is the alert's or
+// its entry's.
+func (o *Outbox) lose(id string, why error) {
+	o.opt.Log.Error("alert lost: it cannot be read or written", "alert", id, "err", why)
+	o.opt.Board.Count(part, "unreadable", "alert "+id, 1)
 }

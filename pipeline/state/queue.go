@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,7 +22,7 @@ const (
 type Entry struct {
 	// ID is derived from what caused the entry, so that a replay gives the same.
 	ID string
-	// Seq of the event that caused it. 0: none did.
+	// Seq of the event that caused it. 0: none did, any Forget forgets it.
 	Seq uint64
 	// Body is the owner's.
 	Body []byte
@@ -111,8 +112,11 @@ func (q *Queue) update(what string, f func(buckets) (int, error)) error {
 // order.
 func (q *Queue) Put(entries ...Entry) (added []Entry, err error) {
 	for _, e := range entries {
-		if e.ID == "" || len(e.ID) > MaxID {
-			return nil, fmt.Errorf("queue %q: put: ID of %d bytes, want 1 to %d: %w", q.name, len(e.ID), MaxID, ErrTooLarge)
+		if e.ID == "" {
+			return nil, fmt.Errorf("queue %q: put: an entry has no ID", q.name)
+		}
+		if len(e.ID) > MaxID {
+			return nil, fmt.Errorf("queue %q: put: ID of %d bytes, at most %d: %w", q.name, len(e.ID), MaxID, ErrTooLarge)
 		}
 		if len(e.Body) > MaxBody {
 			return nil, fmt.Errorf("queue %q: put %q: body of %d bytes, at most %d: %w", q.name, e.ID, len(e.Body), MaxBody, ErrTooLarge)
@@ -289,8 +293,8 @@ func decodeEntry(key, v []byte) (Entry, error) {
 // seqOf is the Seq of the entry stored under key as v. A damaged one counts as
 // caused by the last event of all: its ID is never forgotten, so never repeated.
 func seqOf(key, v []byte) uint64 {
-	if e, err := decodeEntry(key, v); err == nil {
-		return e.Seq
+	if b, err := unsealed(key, v); err == nil && len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
 	}
-	return ^uint64(0)
+	return math.MaxUint64
 }

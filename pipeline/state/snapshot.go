@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -68,7 +69,7 @@ func (db *DB) SaveSnapshot(seq uint64, parts map[string][]byte) error {
 
 func checkName(name string) error {
 	if name == "" {
-		return fmt.Errorf("a name is missing")
+		return errors.New("it has no name")
 	}
 	if len(name) > MaxName {
 		return fmt.Errorf("name of %d bytes, at most %d: %w", len(name), MaxName, ErrTooLarge)
@@ -85,7 +86,7 @@ func (db *DB) Snapshot() (seq uint64, parts map[string][]byte, err error) {
 		raw := b.Get(headKey)
 		if raw == nil {
 			if k, _ := b.Cursor().First(); k != nil {
-				return db.corrupt("snapshot", fmt.Errorf("it has no head"))
+				return db.corrupt("snapshot", errors.New("it has no head"))
 			}
 			return nil
 		}

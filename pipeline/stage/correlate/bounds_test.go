@@ -49,8 +49,8 @@ func TestFloodOfOneAgentKeepsOthersInTheGatewaysWindow(t *testing.T) {
 	if len(got) != 1 || got[0].Agent.ID != "" {
 		t.Fatalf("%v; two agents can explain it, nobody may be named", got)
 	}
-	if diff := cmp.Diff(`{"attribution":"gateway","gateway":"g","suspects":["noisy","victim"]}`, string(got[0].Data)); diff != "" {
-		t.Errorf("data (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"noisy", "victim"}, got[0].Threat.Suspects); diff != "" || !got[0].Threat.Inferred {
+		t.Errorf("inferred %v, suspects (-want +got):\n%s", got[0].Threat.Inferred, diff)
 	}
 }
 

@@ -142,9 +142,8 @@ func TestThreatEvent(t *testing.T) {
 	want := second.Derive("correlate", "threat.test", "ct-1")
 	want.Severity = event.SeverityHigh
 	want.Agent = event.Agent{ID: "a", Gateway: "g", By: event.ByToken}
-	want.Data = []byte(`{"attribution":"gateway","gateway":"g","suspects":["a"]}`)
 	want.Threat = &event.Threat{
-		Rule: "CT-1", Title: "Test", Confidence: 0.64,
+		Rule: "CT-1", Title: "Test", Confidence: 0.64, Inferred: true, Suspects: []string{"a"},
 		Narrative: "the process of gateway g (suspected: a): " + first.Summary() + ", then " + second.Summary() + "; 2 in 1.5s",
 		Evidence:  []event.Proof{proof(first), proof(second)},
 	}

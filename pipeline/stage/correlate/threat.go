@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/rules/correlation"
 )
@@ -25,13 +23,6 @@ const (
 	// of it: several agents may have acted.
 	byGateway = 0.8
 )
-
-// attribution stands in the data of a threat that a gateway's window gave.
-type attribution struct {
-	Attribution string   `json:"attribution"` // "gateway"
-	Gateway     string   `json:"gateway"`
-	Suspects    []string `json:"suspects,omitzero"`
-}
 
 // threat makes the event of a match that ev completed.
 func (r *rule) threat(ev *event.Event, m *match) *event.Event {
@@ -53,11 +44,7 @@ func (r *rule) threat(ev *event.Event, m *match) *event.Event {
 		})
 	}
 	if m.gateway {
-		data, err := json.Marshal(attribution{"gateway", m.agent.Gateway, m.suspects()})
-		if err != nil { // valid UTF-8 by newHit
-			panic(fmt.Sprintf("correlate: encode attribution: %v", err))
-		}
-		t.Data = data
+		t.Threat.Inferred, t.Threat.Suspects = true, m.suspects()
 	}
 	return t
 }

@@ -139,7 +139,7 @@ func (s *Switch) count(ev *event.Event, rules []int, threat bool) (res Result) {
 // decide concludes what follows from c and says whether anything did.
 func (s *Switch) decide(ev *event.Event, proven bool, a *actor, c crossing, res *Result) bool {
 	key, now := ev.Agent.Key(), ev.Received
-	v := s.judge(key, proven, ev.Container, now)
+	v := s.judge(ev, key, proven, now)
 	if v.state != event.SwitchTripped && !a.tell(c.id(ev), now.UnixNano(), c.mute()) {
 		return false
 	}
@@ -181,7 +181,7 @@ func (v verdict) tail() string {
 	}
 }
 
-func (s *Switch) judge(key string, proven bool, c event.Container, now time.Time) verdict {
+func (s *Switch) judge(ev *event.Event, key string, proven bool, now time.Time) verdict {
 	withheld := func(why string) verdict {
 		return verdict{event.SwitchWithheld, why, event.SeverityOf(event.TypeKillSwitchWithheld)}
 	}
@@ -191,7 +191,10 @@ func (s *Switch) judge(key string, proven bool, c event.Container, now time.Time
 	if !proven {
 		return withheld("the evidence for who it was is a claim only")
 	}
-	if p := s.cfg.protects(key, c); p != "" {
+	if ev.Threat != nil && ev.Threat.Inferred {
+		return withheld("only the gateway is proven for part of the evidence, the agent is concluded")
+	}
+	if p := s.cfg.protects(key, ev.Container); p != "" {
 		return withheld(p + " is protected")
 	}
 	if !s.mayTrip(key, now) {

@@ -146,6 +146,9 @@ func TestDecisions(t *testing.T) {
 		{"threat", nil, func(s *script) {
 			s.threat(0, research, event.SeverityCritical, 0.7)
 		}, []string{"e1-ks-ct-001 killswitch.tripped critical tripped", "e1-ks-ct-001 stop research"}},
+		{"threat whose agent is only concluded", nil, func(s *script) {
+			s.threat(0, research, event.SeverityCritical, 0.9).Threat.Inferred = true
+		}, []string{"e1-ks-ct-001 killswitch.withheld high withheld"}},
 		{"threat not sure enough", nil, func(s *script) {
 			s.threat(0, research, event.SeverityCritical, 0.69)
 		}, nil},
