@@ -64,13 +64,13 @@ func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resourc
 		return nil, err
 	}
 	warn := newWarner(rt.Log)
-	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
 		derived := engine.Apply(ev)
 		for _, d := range derived {
 			warn.security(d)
 		}
-		return derived, false
-	}), nil
+		return derived
+	})), nil
 }
 
 // condition is a rule's `where`, a Bloblang query on the event's JSON.

@@ -82,7 +82,7 @@ func (rt *Runtime) newIdentify(conf *service.ParsedConfig, res *service.Resource
 		})
 	}
 	warn := newWarner(rt.Log)
-	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, identify.Changed) {
 		derived, changed := st.Apply(ev)
 		warn.security(ev)
 		return derived, changed

@@ -113,7 +113,7 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 		})
 	}
 	warn := newWarner(rt.Log)
-	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
 		result := sw.Apply(ev)
 		for _, in := range result.Intents {
 			carryOut(in)
@@ -121,8 +121,8 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 		for _, d := range result.Derived {
 			warn.security(d)
 		}
-		return result.Derived, false
-	}), nil
+		return result.Derived
+	})), nil
 }
 
 // killswitchActions are the ways of stopping an agent that conf asks for.

@@ -92,12 +92,12 @@ func (rt *Runtime) newNotify(conf *service.ParsedConfig, res *service.Resources)
 		}
 		send = out.Enqueue
 	}
-	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, bool) {
+	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
 		for _, a := range st.Apply(ev) {
 			send(a)
 		}
-		return nil, false
-	}), nil
+		return nil
+	})), nil
 }
 
 // newOutbox starts the outbox that delivers alerts.

@@ -22,7 +22,7 @@ const token = "a-token-that-is-long-enough"
 
 // sidecar is a whole g0 in this process: real journal, real stream, real HTTP.
 type sidecar struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	spine  *spine.Spine
 	url    string
@@ -75,7 +75,7 @@ func start(t *testing.T, dir, yaml string) *sidecar {
 	return s
 }
 
-func tryStart(t *testing.T, dir, yaml string) (*sidecar, error) {
+func tryStart(t testing.TB, dir, yaml string) (*sidecar, error) {
 	log := slog.New(slog.DiscardHandler)
 	sp, err := spine.Open(spine.DefaultOptions(filepath.Join(dir, "state"), log))
 	if err != nil {
@@ -89,7 +89,7 @@ func tryStart(t *testing.T, dir, yaml string) (*sidecar, error) {
 	}
 	stream, err := component.NewStream(env, rt, "test.yaml", yaml, os.LookupEnv)
 	if err != nil {
-		_ = sp.Close(t.Context())
+		_ = sp.Close(context.Background())
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -166,7 +166,7 @@ func (s *sidecar) output() []*event.Event {
 	return readEvents(s.t, filepath.Join(s.dir, "out.jsonl"))
 }
 
-func readEvents(t *testing.T, path string) (evs []*event.Event) {
+func readEvents(t testing.TB, path string) (evs []*event.Event) {
 	t.Helper()
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {

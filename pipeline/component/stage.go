@@ -7,11 +7,19 @@ import (
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/identify"
 )
 
 // applier is a stage as the adapter sees it: it looks at an event, may change
 // it, and hands on what it concludes.
-type applier func(ev *event.Event) (derived []*event.Event, changed bool)
+type applier func(ev *event.Event) (derived []*event.Event, changed identify.Changed)
+
+// deriving is a stage that changes nothing.
+func deriving(derive func(*event.Event) []*event.Event) applier {
+	return func(ev *event.Event) ([]*event.Event, identify.Changed) {
+		return derive(ev), identify.ChangedNothing
+	}
+}
 
 // stageProcessor makes a Benthos processor of a stage. A message that a
 // processor before it failed on, or whose content is no event any more, is
@@ -46,9 +54,10 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 			out = append(out, m)
 			continue
 		}
+		was := ev.Agent
 		derived, changed := p.apply(ev)
-		if changed && err == nil {
-			m = rewrite(m.Copy(), ev)
+		if err == nil {
+			m = refresh(m, ev, was, changed)
 		}
 		out = append(out, m)
 		for _, d := range derived {
@@ -56,6 +65,23 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 		}
 	}
 	return []service.MessageBatch{out}, nil
+}
+
+// refresh brings m's content up to what the event is now.
+func refresh(m *service.Message, ev *event.Event, was event.Agent, changed identify.Changed) *service.Message {
+	switch changed {
+	case identify.ChangedMore:
+		return rewrite(m, ev, encode(ev.AppendJSON))
+	case identify.ChangedAgent:
+		c, ok := m.Context().Value(carryKey{}).(*carried)
+		if !ok || !c.written {
+			return rewrite(m, ev, encode(ev.AppendJSON))
+		}
+		return rewrite(m, ev, encode(func(b []byte) []byte {
+			return event.ReplaceAgent(b, c.content, ev.Schema, was, ev.Agent)
+		}))
+	}
+	return m
 }
 
 // Close has nothing to end: the stage's state belongs to the snapshot.

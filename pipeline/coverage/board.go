@@ -136,6 +136,14 @@ func (b *Board) Restored(what, reason string) {
 	}
 }
 
+// Was says that what could not see from since until now, and can again.
+func (b *Board) Was(what, reason, detail string, since time.Time) {
+	now := b.now()
+	b.emit(newEvent(event.TypeCoverageLost, event.Coverage{
+		What: what, Reason: reason, Detail: detail, Since: since, Until: now,
+	}, now))
+}
+
 // Run tells of ongoing losses and ends those that stopped, until ctx ends.
 func (b *Board) Run(ctx context.Context) error {
 	t := time.NewTicker(time.Second)

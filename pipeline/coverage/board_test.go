@@ -99,3 +99,11 @@ func TestHealthShowsStateAndAge(t *testing.T) {
 		t.Errorf("tetragon without an event: %+v", h["tetragon"])
 	}
 }
+
+func TestAPastLossIsToldOnce(t *testing.T) {
+	b := newTold()
+	b.board.Was("g0", "not running", "", time.Unix(400, 0))
+	if b.last == nil || !b.last.Since.Equal(time.Unix(400, 0)) || !b.last.Until.Equal(b.now) || len(b.board.Losses()) != 0 {
+		t.Errorf("told %+v, still lost %v", b.last, b.board.Losses())
+	}
+}

@@ -180,7 +180,7 @@ func (e Evidence) Proven() bool { return e == ByKernel || e == ByToken }
 
 // Session is one conversation of an agent.
 type Session struct {
-	ID string `json:"id,omitzero"`
+	ID string `json:"id,omitzero"` // as the source gives it; OpenClaw: a UUID
 	// Key as OpenClaw writes it, "agent:<id>:subagent:<uuid>".
 	Key string `json:"key,omitzero"`
 }
@@ -188,24 +188,24 @@ type Session struct {
 // Container as far as the source knows it. ID may be cut: Tetragon gives 31
 // hexadecimal digits, Falco 12.
 type Container struct {
-	ID        string `json:"id,omitzero"`
-	Name      string `json:"name,omitzero"`
-	Image     string `json:"image,omitzero"`
-	Pod       string `json:"pod,omitzero"`
-	Namespace string `json:"namespace,omitzero"`
+	ID        string `json:"id,omitzero"`        // hexadecimal, perhaps cut
+	Name      string `json:"name,omitzero"`      // as its runtime calls it
+	Image     string `json:"image,omitzero"`     // as its runtime names it
+	Pod       string `json:"pod,omitzero"`       // Kubernetes pod
+	Namespace string `json:"namespace,omitzero"` // Kubernetes namespace
 }
 
 // Process that acted.
 type Process struct {
-	PID   uint32    `json:"pid,omitzero"`
-	Start time.Time `json:"start,omitzero"`
-	Exe   string    `json:"exe,omitzero"`
+	PID   uint32    `json:"pid,omitzero"`   // on the host
+	Start time.Time `json:"start,omitzero"` // when it began; with PID it names the process
+	Exe   string    `json:"exe,omitzero"`   // path of the program
 	// Args is argv[1:] joined by the source; it cannot be split back reliably.
 	Args string `json:"args,omitzero"`
 	// Command is the command that the agent asked for, taken out of the shell
 	// wrapper that OpenClaw's exec puts around it. Empty: not such an exec.
 	Command string `json:"command,omitzero"`
-	Cwd     string `json:"cwd,omitzero"`
+	Cwd     string `json:"cwd,omitzero"` // working directory
 	// UID is nil where the source does not say.
 	UID *uint32 `json:"uid,omitzero"`
 	// ExecID is Tetragon's name for this process and image.
@@ -220,15 +220,15 @@ type Process struct {
 
 // Ancestor is a process above the one that acted.
 type Ancestor struct {
-	PID    uint32 `json:"pid,omitzero"`
-	Exe    string `json:"exe,omitzero"`
-	Args   string `json:"args,omitzero"`
-	ExecID string `json:"exec_id,omitzero"`
+	PID    uint32 `json:"pid,omitzero"`     // on the host
+	Exe    string `json:"exe,omitzero"`     // path of the program
+	Args   string `json:"args,omitzero"`    // argv[1:] joined by the source
+	ExecID string `json:"exec_id,omitzero"` // Tetragon's name for this process and image
 }
 
 // File acted on. Path is as the acting process sees it.
 type File struct {
-	Path string `json:"path,omitzero"`
+	Path string `json:"path,omitzero"` // as the acting process sees it
 	// NewPath is the target of a rename or link.
 	NewPath string `json:"new_path,omitzero"`
 	// Op is open, read, write, exec, connect, unlink, rename, truncate, link or
@@ -241,18 +241,18 @@ type File struct {
 type Network struct {
 	// Protocol is tcp, udp or what the source says, lower case.
 	Protocol string     `json:"protocol,omitzero"`
-	SrcIP    netip.Addr `json:"src_ip,omitzero"`
-	SrcPort  uint16     `json:"src_port,omitzero"`
-	DstIP    netip.Addr `json:"dst_ip,omitzero"`
-	DstPort  uint16     `json:"dst_port,omitzero"`
+	SrcIP    netip.Addr `json:"src_ip,omitzero"`   // address it came from
+	SrcPort  uint16     `json:"src_port,omitzero"` // port it came from
+	DstIP    netip.Addr `json:"dst_ip,omitzero"`   // address it went to
+	DstPort  uint16     `json:"dst_port,omitzero"` // port it went to
 	// Domain is the name of the destination, where the source knows it.
 	Domain string `json:"domain,omitzero"`
 }
 
 // Tool is a tool call of an agent.
 type Tool struct {
-	Name   string `json:"name,omitzero"`
-	CallID string `json:"call_id,omitzero"`
+	Name   string `json:"name,omitzero"`    // as the agent calls it, "exec"
+	CallID string `json:"call_id,omitzero"` // ties a result to its call
 	// Command is the shell command of an exec, from its parameters.
 	Command string `json:"command,omitzero"`
 	// Error of the call; a result with an error was perhaps never run.
@@ -281,7 +281,7 @@ type Origin struct {
 type Threat struct {
 	// Rule is the id of the correlation rule, "CT-001".
 	Rule  string `json:"rule"`
-	Title string `json:"title"`
+	Title string `json:"title"` // of the rule
 	// Confidence that it is an attack, 0 to 1.
 	Confidence float64 `json:"confidence"`
 	// Attack and Atlas are technique ids of MITRE ATT&CK ("T1552.001") and
@@ -293,19 +293,18 @@ type Threat struct {
 	// Inferred says that part of it is known of the gateway only, so that Agent
 	// is concluded or, with several Suspects, not known at all.
 	Inferred bool     `json:"inferred,omitzero"`
-	Suspects []string `json:"suspects,omitzero"`
+	Suspects []string `json:"suspects,omitzero"` // agents that could have done it
 	// Evidence lists the events it rests on, oldest first.
 	Evidence []Proof `json:"evidence"`
 }
 
 // Proof is one event that a threat rests on.
 type Proof struct {
-	ID       string    `json:"id"`
-	Type     string    `json:"type"`
-	Source   Source    `json:"source"`
-	Received time.Time `json:"received"`
-	// Summary is [Event.Summary] of the event.
-	Summary string `json:"summary,omitzero"`
+	ID       string    `json:"id"`               // of the event
+	Type     string    `json:"type"`             // of the event
+	Source   Source    `json:"source"`           // of the event
+	Received time.Time `json:"received"`         // when g0 received the event
+	Summary  string    `json:"summary,omitzero"` // the event in a line, see [Event.Summary]
 }
 
 // KillSwitch is a decision about stopping an agent, or the result of an action.

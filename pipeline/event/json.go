@@ -10,9 +10,7 @@ import (
 // [Decode] reads the same form by reflection, and a test holds both together.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	w := writer{buf: dst}
-	w.open('{')
-	w.key("schema")
-	w.buf = strconv.AppendInt(w.buf, int64(e.Schema), 10)
+	appendHead(&w, e.Schema, e.Agent)
 	w.str("id", e.ID)
 	w.uint("seq", e.Seq)
 	w.str("source", string(e.Source))
@@ -21,7 +19,6 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w.time("time", e.Time)
 	w.time("received", e.Received)
 	w.str("severity", e.Severity.String())
-	e.Agent.append(&w)
 	e.Session.append(&w)
 	e.Container.append(&w)
 	w.str("host", e.Host)
@@ -65,6 +62,26 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w.str("format", string(e.Format))
 	w.close('}')
 	return w.buf
+}
+
+// appendHead writes what stands first: the agent, so that it can be replaced
+// without writing the rest again.
+func appendHead(w *writer, schema int, a Agent) {
+	w.open('{')
+	w.key("schema")
+	w.buf = strconv.AppendInt(w.buf, int64(schema), 10)
+	a.append(w)
+}
+
+// ReplaceAgent appends content, which [Event.AppendJSON] made of an event with
+// this schema and the agent old, with the agent now in its place.
+func ReplaceAgent(dst, content []byte, schema int, old, now Agent) []byte {
+	w := writer{buf: dst}
+	appendHead(&w, schema, old)
+	skip := len(w.buf) - len(dst)
+	w = writer{buf: dst}
+	appendHead(&w, schema, now)
+	return append(w.buf, content[skip:]...)
 }
 
 func (e *Event) appendRaw(w *writer) {

@@ -201,3 +201,19 @@ func TestParseUnknownFormat(t *testing.T) {
 		t.Errorf("got %s", ev.Type)
 	}
 }
+
+func TestReplaceAgentIsEncodingAnew(t *testing.T) {
+	agents := []Agent{{}, {ID: "a"}, {Claim: `qu"ote`}, {ID: "research", Gateway: "main", By: ByKernel, Claim: "\xff"}}
+	for _, old := range agents {
+		for _, now := range agents {
+			ev := full()
+			ev.Agent = old
+			content := ev.AppendJSON(nil)
+			ev.Agent = now
+			want, got := string(ev.AppendJSON(nil)), string(ReplaceAgent([]byte("x"), content, ev.Schema, old, now))
+			if diff := cmp.Diff("x"+want, got); diff != "" {
+				t.Errorf("%+v to %+v (-encoded +replaced):\n%s", old, now, diff)
+			}
+		}
+	}
+}

@@ -11,61 +11,61 @@ import (
 // "injection-detected" is read as "injection.detected".
 const (
 	// What an agent's plugin reports.
-	TypeInjectionDetected  = "injection.detected"
-	TypeToolBlocked        = "tool.blocked"
-	TypeToolExecuted       = "tool.executed"
-	TypeToolResult         = "tool.result"
-	TypePIIRedacted        = "pii.redacted"
-	TypePIIDetected        = "pii.detected"
-	TypePIIBlockedOutbound = "pii.blocked_outbound"
-	TypeMessageBlocked     = "message.blocked"
-	TypeSecurityGate       = "security.gate"
-	TypeSubagentSpawning   = "subagent.spawning"
-	TypeSubagentSpawned    = "subagent.spawned"
-	TypeSubagentBlocked    = "subagent.blocked"
-	TypeSubagentEnded      = "subagent.ended"
-	TypeSessionStart       = "session.start"
-	TypeSessionEnd         = "session.end"
-	TypeAgentEnd           = "agent.end"
-	TypeGatewayStart       = "gateway.start"
-	TypeGatewayStop        = "gateway.stop"
-	TypeLLMInput           = "llm.input"
-	TypeLLMOutput          = "llm.output"
-	TypeError              = "error"
-	TypeRequest            = "request"
-	TypeResponse           = "response"
+	TypeInjectionDetected  = "injection.detected"   // hidden instructions were found in what an agent reads or does
+	TypeToolBlocked        = "tool.blocked"         // a tool call was refused
+	TypeToolExecuted       = "tool.executed"        // a tool was called
+	TypeToolResult         = "tool.result"          // a tool call ended; no proof that it ran
+	TypePIIRedacted        = "pii.redacted"         // personal data was taken out
+	TypePIIDetected        = "pii.detected"         // personal data was seen
+	TypePIIBlockedOutbound = "pii.blocked_outbound" // a message with personal data was held back
+	TypeMessageBlocked     = "message.blocked"      // a message was refused
+	TypeSecurityGate       = "security.gate"        // the plugin's own check was asked
+	TypeSubagentSpawning   = "subagent.spawning"    // a sub-agent is about to start
+	TypeSubagentSpawned    = "subagent.spawned"     // a sub-agent started
+	TypeSubagentBlocked    = "subagent.blocked"     // a sub-agent was refused
+	TypeSubagentEnded      = "subagent.ended"       // a sub-agent ended
+	TypeSessionStart       = "session.start"        // a session began
+	TypeSessionEnd         = "session.end"          // a session ended
+	TypeAgentEnd           = "agent.end"            // an agent ended a turn
+	TypeGatewayStart       = "gateway.start"        // a gateway started
+	TypeGatewayStop        = "gateway.stop"         // a gateway stopped
+	TypeLLMInput           = "llm.input"            // a model was asked
+	TypeLLMOutput          = "llm.output"           // a model answered
+	TypeError              = "error"                // something failed at the sender
+	TypeRequest            = "request"              // a request came to the sender
+	TypeResponse           = "response"             // the sender answered a request
 
 	// What the g0-openclaw-* policies and g0_openclaw_* rules report.
-	TypeEgressUnexpected    = "egress.unexpected"
-	TypeCrossAccess         = "agent.cross_access"
-	TypeDockerSocketAccess  = "docker.socket_access"
-	TypeBinarySensitive     = "binary.sensitive"
-	TypeCredentialAccess    = "credential.access"
-	TypeLogTampering        = "log.tampering"
-	TypeSessionAccess       = "session.access"
-	TypeContainerRoot       = "container.root"
-	TypeGatewayExternalBind = "gateway.external_bind"
+	TypeEgressUnexpected    = "egress.unexpected"     // a connection to where the agent has no business
+	TypeCrossAccess         = "agent.cross_access"    // a file of another agent was touched
+	TypeDockerSocketAccess  = "docker.socket_access"  // the Docker socket was used: who has it owns the host
+	TypeBinarySensitive     = "binary.sensitive"      // a program was run that attackers like, such as curl or nc
+	TypeCredentialAccess    = "credential.access"     // a file of keys or tokens was read
+	TypeLogTampering        = "log.tampering"         // a log was deleted, emptied or renamed
+	TypeSessionAccess       = "session.access"        // a transcript was read
+	TypeContainerRoot       = "container.root"        // a process in a container runs as root
+	TypeGatewayExternalBind = "gateway.external_bind" // the gateway listens for other machines
 
 	// What else the kernel's sensors report.
-	TypeProcessExec   = "process.exec"
-	TypeProcessExit   = "process.exit"
-	TypeProcessLoader = "process.loader"
-	TypeKernelProbe   = "kernel.probe" // kprobe, tracepoint, uprobe or LSM hook of a policy that is not ours
-	TypeFalcoAlert    = "falco.alert"  // a Falco rule that is not ours
-	TypeFalcoMetrics  = "falco.metrics"
+	TypeProcessExec   = "process.exec"   // a program was started
+	TypeProcessExit   = "process.exit"   // a process ended
+	TypeProcessLoader = "process.loader" // a library was loaded
+	TypeKernelProbe   = "kernel.probe"   // kprobe, tracepoint, uprobe or LSM hook of a policy that is not ours
+	TypeFalcoAlert    = "falco.alert"    // a Falco rule that is not ours
+	TypeFalcoMetrics  = "falco.metrics"  // Falco's own figures
 
 	// What g0 itself says.
-	TypeIdentityConflict    = "identity.conflict"
-	TypeCoverageLost        = "coverage.lost"
-	TypeCoverageRestored    = "coverage.restored"
-	TypeThreat              = "threat" // threat.NAME, one a rule
-	TypeKillSwitchTripped   = "killswitch.tripped"
-	TypeKillSwitchWithheld  = "killswitch.withheld"
-	TypeKillSwitchResumed   = "killswitch.resumed"
-	TypeKillSwitchAction    = "killswitch.action"
-	TypeKillSwitchStopAsked = "killswitch.stop_requested"
-	TypeKillSwitchResumeAsk = "killswitch.resume_requested"
-	TypeTimer               = "timer.fired"
+	TypeIdentityConflict    = "identity.conflict"           // a sender claims to be another agent than the evidence says
+	TypeCoverageLost        = "coverage.lost"               // g0 is or was blind somewhere
+	TypeCoverageRestored    = "coverage.restored"           // and sees again
+	TypeThreat              = "threat"                      // threat.NAME: a correlation rule matched; NAME is its type
+	TypeKillSwitchTripped   = "killswitch.tripped"          // an agent must stop; in a dry run it would have to
+	TypeKillSwitchWithheld  = "killswitch.withheld"         // an agent would be stopped, but something speaks against it
+	TypeKillSwitchResumed   = "killswitch.resumed"          // a person let an agent go on
+	TypeKillSwitchAction    = "killswitch.action"           // what came of stopping or resuming it
+	TypeKillSwitchStopAsked = "killswitch.stop_requested"   // a person asks to stop an agent
+	TypeKillSwitchResumeAsk = "killswitch.resume_requested" // a person asks to let it go on
+	TypeTimer               = "timer.fired"                 // time has passed, for stages that wait
 )
 
 // Severity grades an event. The zero value is SeverityNone.

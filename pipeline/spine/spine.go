@@ -135,6 +135,10 @@ func (s *Spine) recover() error {
 	if r := s.journal.Recovered(); r.LostTo >= r.LostFrom && r.LostTo > 0 {
 		s.Board.Count("journal", "damaged", r.Detail, r.LostTo-r.LostFrom+1)
 	}
+	if last, err := s.journal.Read(s.journal.Last()); err == nil {
+		// Tetragon repeats nothing, and the plugin does not post again.
+		s.Board.Was("g0", "not running", "the last event before was received at since", last.Received)
+	}
 	s.Board.Set("journal", coverage.StateConnected, "")
 	s.Board.Set("store", coverage.StateConnected, "embedded")
 	if p := s.Intake.Position(); p.Backlog > 0 {

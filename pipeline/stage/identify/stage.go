@@ -46,11 +46,21 @@ func New(cfg Config) (*Stage, error) {
 // Resolver gives the stage's resolver, for counters that are kept elsewhere.
 func (s *Stage) Resolver() *Resolver { return s.resolver }
 
+// Changed says what [Stage.Apply] changed of an event.
+type Changed uint8
+
+// The changes: nothing, the agent, or more than that.
+const (
+	ChangedNothing Changed = iota
+	ChangedAgent
+	ChangedMore
+)
+
 // Apply fills in ev's agent, duplicate mark and proven kill, and returns what it
-// concludes. changed says that ev differs from what it was.
-func (s *Stage) Apply(ev *event.Event) (derived []*event.Event, changed bool) {
+// concludes and what of ev it changed.
+func (s *Stage) Apply(ev *event.Event) (derived []*event.Event, changed Changed) {
 	if ev.Derived() {
-		return nil, false
+		return nil, ChangedNothing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,10 +75,12 @@ func (s *Stage) Apply(ev *event.Event) (derived []*event.Event, changed bool) {
 		derived = append(derived, s.tooMany(ev)...)
 		who.ID = ""
 	}
-	changed = who != ev.Agent
+	if who != ev.Agent {
+		changed = ChangedAgent
+	}
 	ev.Agent = who
 	if s.acts.note(ev) {
-		changed = true
+		changed = ChangedMore
 	}
 	if len(ev.Unparsed) > 0 && ev.Type != event.TypeCoverageLost {
 		d := ev.Derive(Name, event.TypeCoverageLost, "unparsed")

@@ -81,7 +81,7 @@ func TestConflictIsTold(t *testing.T) {
 	ev := &event.Event{ID: "1", Seq: 9, Source: event.SourceOpenClaw, Type: event.TypeToolExecuted, Received: start,
 		Origin: event.Origin{Token: "research", Agent: "research"}, Agent: event.Agent{Claim: "support"}}
 	derived, changed := s.Apply(ev)
-	if !changed || len(derived) != 1 || derived[0].Type != event.TypeIdentityConflict || derived[0].Agent.ID != "research" {
+	if changed != ChangedAgent || len(derived) != 1 || derived[0].Type != event.TypeIdentityConflict || derived[0].Agent.ID != "research" {
 		t.Fatalf("changed %v, derived %+v", changed, derived)
 	}
 	if derived[0].ID != "1-conflict" || derived[0].Seq != 9 {
