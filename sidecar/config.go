@@ -7,7 +7,6 @@ import (
 )
 
 func configCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration"}
 	var f runFlags
 	show := &cobra.Command{
 		Use:   "show",
@@ -25,9 +24,6 @@ func configCmd() *cobra.Command {
 			return err
 		},
 	}
-	show.Flags().StringVar(&f.pipeline, "pipeline", "", "pipeline `FILE` instead of the built-in one")
-	show.Flags().StringVar(&f.daemon, "config", "", "daemon.json `FILE` to make the pipeline from")
-	show.MarkFlagsMutuallyExclusive("pipeline", "config")
-	cmd.AddCommand(show)
-	return cmd
+	pipelineFlags(show, &f)
+	return group("config", "Look at the configuration", show)
 }

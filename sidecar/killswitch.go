@@ -19,7 +19,6 @@ import (
 const outcomeWait = 10 * time.Second
 
 func killswitchCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "killswitch", Short: "See who is stopped, stop an agent, resume it"}
 	var state string
 	client := func() (*control.Client, error) {
 		dir, err := stateDir(state)
@@ -42,7 +41,7 @@ func killswitchCmd() *cobra.Command {
 			return printStatus(cmd.OutOrStdout(), ks)
 		},
 	}
-	cmd.AddCommand(status,
+	cmd := group("killswitch", "See who is stopped, stop an agent, resume it", status,
 		orderCmd("stop", "Stop an agent (or gateway:NAME), whatever the configuration says", client, (*control.Client).Stop),
 		orderCmd("resume", "Let an agent go on", client, (*control.Client).Resume))
 	for _, sub := range cmd.Commands() {

@@ -31,7 +31,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends g0 at once
 	os.Exit(execute(ctx, os.Args[1:]))
 }
 
@@ -45,7 +45,7 @@ func execute(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "g0:", err)
 	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &usage) {
 		fmt.Fprintln(os.Stderr, "See `g0 help`.")
 		return exitUsage
 	}
@@ -53,24 +53,62 @@ func execute(ctx context.Context, args []string) int {
 }
 
 func rootCmd() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "g0",
-		Short:         "Runtime guard for AI agents in containers",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
+	root := group("g0", "Runtime guard for AI agents in containers",
+		runCmd(), demoCmd(), replayCmd(), killswitchCmd(), pipelineCmd(), configCmd(), versionCmd())
+	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCmd(), demoCmd(), replayCmd(), killswitchCmd(), pipelineCmd(), configCmd(), versionCmd())
+	root.SetHelpCommand(helpCmd())
 	return root
+}
+
+// group is a command that only holds others. Cobra itself takes a word that is
+// none of them for a wish for help, and exits with 0.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+func unknownCommand(of *cobra.Command, word string) error {
+	err := fmt.Errorf("unknown command %q for %q", word, of.CommandPath())
+	if near := of.SuggestionsFor(word); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return usageError{err}
+}
+
+func helpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Show what a command does",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			about.InitDefaultHelpFlag() // cobra adds it late, and help lists it
+			return about.Help()
+		},
+	}
 }
 
 // exactly wants n arguments.
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{err}
+		if len(args) == n {
+			return nil
 		}
-		return nil
+		return usageError{fmt.Errorf("%s: has %d arguments, wants %d", cmd.CommandPath(), len(args), n)}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,10 +19,14 @@ func pipelineCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:                "pipeline lint|test|list|create|blobl [ARGS]",
 		Short:              "Check, test and write pipelines (Benthos's own commands, with g0's components)",
+		Long:               "Check, test and write pipelines: Benthos's own commands, with g0's components. Each has a --help of its own.",
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+				return cmd.Help()
+			}
 			if len(args) == 0 || !slices.Contains(benthosWords, args[0]) {
-				return usageError{fmt.Errorf("pipeline: want one of %v", benthosWords)}
+				return usageError{fmt.Errorf("%s: wants one of %s", cmd.CommandPath(), strings.Join(benthosWords, ", "))}
 			}
 			if err := component.Register(component.Global(), &component.Runtime{}); err != nil {
 				return err

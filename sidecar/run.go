@@ -38,12 +38,15 @@ func runCmd() *cobra.Command {
 		Args:  exactly(0),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runSidecar(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.pipeline, "pipeline", "", "pipeline `FILE` instead of the built-in one")
-	cmd.Flags().StringVar(&f.daemon, "config", "", "daemon.json `FILE` to make the pipeline from")
-	cmd.MarkFlagsMutuallyExclusive("pipeline", "config")
+	pipelineFlags(cmd, &f)
 	stateFlag(cmd, &f.state)
 	cmd.Flags().StringVar(&f.logFormat, "log", "text", "`FORMAT` of the log on standard error: text or json")
 	return cmd
+}
+
+func pipelineFlags(cmd *cobra.Command, f *runFlags) {
+	cmd.Flags().StringVar(&f.pipeline, "pipeline", "", "pipeline `FILE` instead of the built-in one")
+	cmd.Flags().StringVar(&f.daemon, "config", "", "daemon.json `FILE` to make the pipeline from")
 }
 
 func stateFlag(cmd *cobra.Command, to *string) {
@@ -86,6 +89,8 @@ type pipelineSource struct {
 // loadPipeline reads what --pipeline or --config name.
 func loadPipeline(pipeline, daemon string) (pipelineSource, error) {
 	switch {
+	case pipeline != "" && daemon != "":
+		return pipelineSource{}, usageError{errors.New("--pipeline and --config: give one of them")}
 	case pipeline != "":
 		b, err := os.ReadFile(pipeline)
 		return pipelineSource{name: pipeline, text: string(b), lookup: os.LookupEnv}, err
@@ -168,11 +173,17 @@ func serve(ctx context.Context, sp *spine.Spine, rt *component.Runtime, dir stri
 	ended := make(chan error, 1)
 	go func() { ended <- stream.Run() }()
 	running := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() { running <- sp.Run(ctx) }()
 	rt.Log.Info("g0 runs", "version", buildVersion(), "state", dir, "pipeline", src.name)
 	select {
 	case err = <-ended:
-		return errors.Join(errors.New("the stream ended by itself"), err)
+		if err == nil {
+			err = errors.New("the stream ended by itself")
+		}
+		cancel()
+		return errors.Join(fmt.Errorf("%s: %w", src.name, err), <-running)
 	case err = <-running:
 	}
 	rt.Log.Info("stopping")

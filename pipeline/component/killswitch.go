@@ -32,7 +32,7 @@ func killswitchSpec() *service.ConfigSpec {
 		Field(service.NewObjectListField("rules",
 			service.NewStringField("event_type").Description("Type to count."),
 			service.NewIntField("threshold").Description("Events that stop the agent."),
-			service.NewDurationField("window").Description("Time within which they must come."),
+			service.NewDurationField("window").Description("Time within which they must come, such as 60s."),
 		).Default(rules).Description("Thresholds for each agent.")).
 		Field(service.NewObjectField("threats",
 			service.NewStringField("min_severity").Default(d.Threats.MinSeverity.String()).Description("Lowest severity of a threat that stops."),
@@ -44,7 +44,7 @@ func killswitchSpec() *service.ConfigSpec {
 		Field(service.NewIntField("max_agents_per_hour").Default(d.MaxAgentsPerHour).
 			Description("Agents that may be stopped in an hour without a person.")).
 		Field(service.NewStringField("file").Default("").
-			Description("Kill-switch file that the agents' plugin reads. Empty: ~/.g0/.killswitch.")).
+			Description("File that names who is stopped, for programs that ask it before they act. Empty: ~/.g0/.killswitch.")).
 		Example("For real", "Three injections in a minute stop an agent; the gateway as a whole is left alone.", `
 pipeline:
   processors:

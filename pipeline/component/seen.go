@@ -43,11 +43,12 @@ func (s *seen) first(ev *event.Event) bool {
 		s.derived.Add(ev.ID, struct{}{})
 		return true
 	}
+	if ev.Seq > s.high+seenSpan { // nothing of the span is left
+		s.high = ev.Seq - seenSpan
+	}
 	for s.high < ev.Seq { // forget what falls out of the span
 		s.high++
-		if ev.Seq-s.high < seenSpan {
-			s.bits[s.high%seenSpan/64] &^= 1 << (s.high % 64)
-		}
+		s.bits[s.high%seenSpan/64] &^= 1 << (s.high % 64)
 	}
 	if ev.Seq+seenSpan <= s.high {
 		return true // too old to know: deciding twice is better than not at all

@@ -23,10 +23,13 @@ type Stream struct{ stream *service.Stream }
 // stands in errors for the file. lookup gives environment variables. What would
 // let the guard lose or reorder events is refused, see [checkPipeline].
 func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup func(string) (string, bool)) (*Stream, error) {
+	if err := checkVariables(name, text, lookup); err != nil {
+		return nil, err
+	}
 	b := env.NewStreamBuilder()
 	b.SetEnvVarLookupFunc(lookup)
 	if err := b.SetYAML(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, located(name, err)
 	}
 	if err := checkPipeline(b, name, text); err != nil {
 		return nil, err

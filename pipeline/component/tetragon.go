@@ -31,11 +31,11 @@ func tetragonSpec() *service.ConfigSpec {
 			service.NewStringField("cert_file").Default("").Description("PEM file of our certificate."),
 			service.NewStringField("key_file").Default("").Description("PEM file of its key."),
 			service.NewStringField("server_name").Default("").Description("Name the server's certificate must have."),
-			service.NewBoolField("insecure").Default(false).Description("Plaintext to an address that is not loopback."),
+			service.NewBoolField("insecure").Default(false).Description("Allow plaintext to an address that is not loopback."),
 		).Description("TLS for `host:port`.")).
 		Field(service.NewDurationField("poll_interval").Default(d.PollInterval.String()).
 			Description("How often health and policies are asked for, up to 20s.")).
-		Example("On the node's socket", "With the six policies in force.", `
+		Example("On the node's socket", "Two policies must be loaded, one of them in enforce mode.", `
 input:
   g0_tetragon:
     address: unix:///var/run/tetragon/tetragon.sock

@@ -19,7 +19,7 @@ const (
 	TypePIIDetected        = "pii.detected"         // personal data was seen
 	TypePIIBlockedOutbound = "pii.blocked_outbound" // a message with personal data was held back
 	TypeMessageBlocked     = "message.blocked"      // a message was refused
-	TypeSecurityGate       = "security.gate"        // the plugin's own check was asked
+	TypeSecurityGate       = "security.gate"        // the plugin judged a command or a file
 	TypeSubagentSpawning   = "subagent.spawning"    // a sub-agent is about to start
 	TypeSubagentSpawned    = "subagent.spawned"     // a sub-agent started
 	TypeSubagentBlocked    = "subagent.blocked"     // a sub-agent was refused
@@ -31,9 +31,9 @@ const (
 	TypeGatewayStop        = "gateway.stop"         // a gateway stopped
 	TypeLLMInput           = "llm.input"            // a model was asked
 	TypeLLMOutput          = "llm.output"           // a model answered
-	TypeError              = "error"                // something failed at the sender
-	TypeRequest            = "request"              // a request came to the sender
-	TypeResponse           = "response"             // the sender answered a request
+	TypeError              = "error"                // in the plugin's list, never seen from one
+	TypeRequest            = "request"              // as error
+	TypeResponse           = "response"             // as error
 
 	// What the g0-openclaw-* policies and g0_openclaw_* rules report.
 	TypeEgressUnexpected    = "egress.unexpected"     // a connection to where the agent has no business

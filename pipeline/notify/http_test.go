@@ -199,6 +199,40 @@ func TestEndlessAnswer(t *testing.T) {
 	}
 }
 
+// endless is a body without end.
+type endless struct {
+	read   int
+	closed bool
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read += len(p); e.read > 1<<30 {
+		return 0, io.ErrUnexpectedEOF // or the test would not end
+	}
+	return len(p), nil
+}
+
+func (e *endless) Close() error {
+	e.closed = true
+	return nil
+}
+
+func TestAnswerIsReadUpToABound(t *testing.T) {
+	for _, code := range []int{200, 500} {
+		body := &endless{}
+		trip := func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: code, Header: http.Header{}, Body: body, Request: req}, nil
+		}
+		s := targetAt("chat", "https://chat.example/x").sender(roundTrip(trip), "g0")
+		if err := s.send(t.Context(), alertNo(1, event.SeverityHigh)); (err == nil) != (code == 200) {
+			t.Errorf("%d: %v", code, err)
+		}
+		if body.read > maxAnswer || !body.closed {
+			t.Errorf("%d: %d bytes read, closed: %v", code, body.read, body.closed)
+		}
+	}
+}
+
 // TestAnswerThatStalls: the status decides; a body that does not come to its end
 // changes nothing.
 func TestAnswerThatStalls(t *testing.T) {

@@ -1,0 +1,122 @@
+package component
+
+import (
+	"context"
+	"testing"
+
+	"github.com/benthosdev/benthos/v4/public/service"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/identify"
+)
+
+func plugin(t testing.TB, body string) *event.Event {
+	t.Helper()
+	ev, err := event.ParseOpenClaw([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
+// passed runs a message through a stage processor and gives the event that the
+// stage saw and the message that came out first.
+func passed(t *testing.T, m *service.Message, changed identify.Changed) (*event.Event, *service.Message) {
+	t.Helper()
+	var saw *event.Event
+	p := newStageProcessor(nil, func(ev *event.Event) ([]*event.Event, identify.Changed) {
+		saw = ev
+		if changed != identify.ChangedNothing {
+			ev.Agent.ID = "found"
+		}
+		return nil, changed
+	})
+	out, err := p.ProcessBatch(context.Background(), service.MessageBatch{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saw, out[0][0]
+}
+
+func TestNothingIsDecodedTwice(t *testing.T) {
+	ev := plugin(t, `{"type":"tool.executed","agentId":"a"}`)
+	m := messageOf(ev)
+	for _, change := range []identify.Changed{identify.ChangedAgent, identify.ChangedNothing, identify.ChangedMore, identify.ChangedNothing} {
+		var saw *event.Event
+		if saw, m = passed(t, m, change); saw != ev {
+			t.Fatal("a stage got another event than the one that was parsed")
+		}
+		content, err := m.AsBytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := string(ev.AppendJSON(nil)); string(content) != want {
+			t.Fatalf("content after %d\n%s\nwant\n%s", change, content, want)
+		}
+	}
+}
+
+func TestChangedContentIsDecodedAgain(t *testing.T) {
+	ev := plugin(t, `{"type":"tool.executed","agentId":"a"}`)
+	ev.ID, ev.Seq = "1", 1
+	m := messageOf(ev)
+	other := *ev
+	other.Type = event.TypeToolBlocked
+	m.SetBytes(other.AppendJSON(nil))
+	saw, m := passed(t, m, identify.ChangedAgent)
+	if saw == ev || saw.Type != event.TypeToolBlocked {
+		t.Fatalf("the stage saw %+v", saw)
+	}
+	content, err := m.AsBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := string(saw.AppendJSON(nil)); string(content) != want {
+		t.Errorf("content\n%s\nwant\n%s", content, want)
+	}
+	if again, _ := passed(t, m, identify.ChangedNothing); again != saw {
+		t.Error("the next stage decoded once more")
+	}
+}
+
+func TestAStageAloneReadsWhatThePluginPosts(t *testing.T) {
+	saw, _ := passed(t, service.NewMessage([]byte(`{"type":"injection-detected","data":{}}`)), identify.ChangedNothing)
+	if saw == nil || saw.Type != event.TypeInjectionDetected {
+		t.Errorf("the stage saw %+v", saw)
+	}
+}
+
+func TestWhatIsNoEventIsMarkedAndPassedOn(t *testing.T) {
+	m := service.NewMessage([]byte(`"hello"`))
+	saw, out := passed(t, m, identify.ChangedNothing)
+	if saw != nil || out.GetError() == nil {
+		t.Errorf("saw %v, error %v", saw, out.GetError())
+	}
+	if m.GetError() != nil {
+		t.Error("the input message was marked, which is not ours")
+	}
+}
+
+func TestSeenTellsRepeats(t *testing.T) {
+	s := newSeen()
+	external := func(seq uint64) *event.Event { return &event.Event{Seq: seq, Source: event.SourceOpenClaw} }
+	derived := func(id string) *event.Event {
+		return &event.Event{Seq: 3, ID: id, Cause: "c", Source: event.SourceG0}
+	}
+	steps := []struct {
+		ev   *event.Event
+		want bool
+	}{
+		{external(0), true}, {external(0), true}, // without a place in the journal
+		{external(1), true}, {external(3), true}, {external(2), true}, {external(3), false}, {external(1), false},
+		{derived("3-ct-001"), true}, {derived("3-ct-002"), true}, {derived("3-ct-001"), false},
+		{external(3 + seenSpan), true}, {external(3 + seenSpan), false}, {external(4 + seenSpan/2), true},
+		{external(10 * seenSpan), true}, {external(10*seenSpan - 5), true}, {external(10*seenSpan - 5), false},
+		{external(5), true}, // too old to know
+	}
+	for i, step := range steps {
+		if got := s.first(step.ev); got != step.want {
+			t.Errorf("step %d, seq %d id %q: first %v, want %v", i, step.ev.Seq, step.ev.ID, got, step.want)
+		}
+	}
+}
