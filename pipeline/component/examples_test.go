@@ -1,17 +1,14 @@
 package component
 
 import (
-	"context"
 	"flag"
-	"maps"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/benthosdev/benthos/v4/public/service"
 
 	"github.com/guard0-ai/g0-sidecar/config"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/correlate"
@@ -19,17 +16,17 @@ import (
 )
 
 // TestExamples builds and runs every example of every component's spec. An input
-// is built as far as it goes outside of g0 run: its fields are read and checked.
+// goes as far as it can outside of g0 run: its fields are read and checked.
 func TestExamples(t *testing.T) {
 	for _, c := range components(t) {
 		for _, e := range c.Examples {
 			t.Run(c.Name+"/"+e.Title, func(t *testing.T) {
-				err := runExample(t, e.Config)
-				switch {
-				case c.Type == "input" && err == nil:
-					t.Error("an input ran without a journal")
-				case c.Type == "input" && strings.Contains(err.Error(), errNeedsRun.Error()):
-				case err != nil:
+				err := runPipeline(t, e.Config)
+				needsRun := err != nil && strings.Contains(err.Error(), errNeedsRun.Error())
+				if c.Type == "input" && !needsRun {
+					t.Errorf("got %v, want %v", err, errNeedsRun)
+				}
+				if c.Type != "input" && err != nil {
 					t.Error(err)
 				}
 			})
@@ -37,36 +34,107 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// runExample runs a config, with one event as input and nothing as output where
-// it says nothing of them.
-func runExample(t *testing.T, text string) error {
+// TestBuiltInPipeline lints the pipeline that runs by default.
+func TestBuiltInPipeline(t *testing.T) {
+	if err := runPipeline(t, config.Pipeline); err == nil || !strings.Contains(err.Error(), errNeedsRun.Error()) {
+		t.Errorf("got %v, want %v", err, errNeedsRun)
+	}
+}
+
+// runPipeline runs a pipeline outside of g0 run; where text has no input, on one
+// event. Files that it names are there.
+func runPipeline(t *testing.T, text string) error {
+	t.Helper()
 	env := NewEnvironment()
 	if err := Register(env, &Runtime{}); err != nil {
 		t.Fatal(err)
 	}
-	b := env.NewStreamBuilder()
-	b.SetEnvVarLookupFunc(func(name string) (string, bool) { return strings.ToLower(name) + "-0123456789", true })
-	b.DisableLinting() // of the whole: what is added below may come twice
-	for _, part := range []struct{ key, yaml string }{
-		{"input:", "input:\n  generate: { count: 1, mapping: 'root = {\"type\": \"injection.detected\"}' }\n"},
-		{"output:", "output:\n  drop: {}\n"},
-	} {
-		if !strings.Contains(text, part.key) {
-			text += part.yaml
-		}
+	if !strings.Contains(text, "input:") {
+		text += "\ninput:\n  generate: { count: 1, interval: '', mapping: 'root.type = \"injection.detected\"' }\n"
 	}
-	_ = b
-	return nil
+	if !strings.Contains(text, "output:") {
+		text += "\noutput:\n  drop: {}\n"
+	}
+	b := env.NewStreamBuilder()
+	b.SetLogger(slog.New(slog.DiscardHandler))
+	b.SetEnvVarLookupFunc(func(name string) (string, bool) {
+		if strings.HasSuffix(name, "_TOKEN") {
+			return name + "-0123456789", true
+		}
+		return "", false
+	})
+	if err := b.SetYAML(withFiles(t, text)); err != nil {
+		return err
+	}
+	s, err := b.Build()
+	if err != nil {
+		return err
+	}
+	return s.Run(t.Context())
 }
 
-var _ = context.Background
-var _ = flag.Bool
-var _ = maps.Keys[map[string]int]
-var _ = os.Open
-var _ = filepath.Join
-var _ = regexp.MustCompile
-var _ = time.Second
-var _ service.Message
-var _ = config.Pipeline
-var _ correlate.Engine
-var _ correlation.File
+// withFiles puts files of the test in the place of those that the examples name.
+func withFiles(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	webhook := filepath.Join(dir, "slack-webhook")
+	if err := os.WriteFile(webhook, []byte("https://hooks.slack.com/services/T0/B0/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(
+		"/etc/g0/rules", documentedRules(t),
+		"/run/secrets/slack-webhook", webhook,
+		"/var/log/g0/", dir+"/",
+	).Replace(text)
+}
+
+var rulesFlag = flag.String("rules", "", "`DIR` of rule files whose cases are run as well (an absolute path)")
+
+// TestRuleCases runs the cases of the built-in rules, of those that docs/rules.md
+// shows, and of those that -rules names.
+func TestRuleCases(t *testing.T) {
+	dirs := []string{documentedRules(t)}
+	if *rulesFlag != "" {
+		dirs = append(dirs, *rulesFlag)
+	}
+	for _, dir := range dirs {
+		own, err := correlation.ReadFiles(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := correlate.RunCases(slices.Concat(correlation.Builtin(), own), compileCondition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			t.Run(filepath.Base(r.File)+"/"+r.Name, func(t *testing.T) {
+				if r.Err != nil {
+					t.Errorf("%s:%d: %v", r.File, r.Line, r.Err)
+				}
+			})
+		}
+	}
+}
+
+// namedFile is a file shown in a page: its name, and a block of YAML.
+var namedFile = regexp.MustCompile("(?s)`([a-z.]+\\.yaml)`:\n\n```yaml\n(.*?)```")
+
+// documentedRules writes the files that docs/rules.md shows into a folder.
+func documentedRules(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := namedFile.FindAllSubmatch(page, -1)
+	if len(files) != 2 {
+		t.Fatalf("docs/rules.md shows %d files, not a rule file and its cases", len(files))
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(dir, string(f[1])), f[2], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

@@ -67,6 +67,9 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 	return []service.MessageBatch{out}, nil
 }
 
+// agentRoom is how much longer a content gets, as a rule, when the agent is found.
+const agentRoom = 128
+
 // refresh brings m's content up to what the event is now.
 func refresh(m *service.Message, ev *event.Event, was event.Agent, changed identify.Changed) *service.Message {
 	switch changed {
@@ -77,9 +80,8 @@ func refresh(m *service.Message, ev *event.Event, was event.Agent, changed ident
 		if !ok || !c.written {
 			return rewrite(m, ev, encode(ev.AppendJSON))
 		}
-		return rewrite(m, ev, encode(func(b []byte) []byte {
-			return event.ReplaceAgent(b, c.content, ev.Schema, was, ev.Agent)
-		}))
+		room := make([]byte, 0, len(c.content)+agentRoom)
+		return rewrite(m, ev, event.ReplaceAgent(room, c.content, ev.Schema, was, ev.Agent))
 	}
 	return m
 }

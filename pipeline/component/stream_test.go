@@ -247,7 +247,7 @@ func TestPipelinesThatBreakPromisesAreRefused(t *testing.T) {
 			"test.yaml: processor command: would let whoever edits this file run commands"},
 		{"unknown key", strings.Replace(good, "g0_identify: {}", "g0_identify: { agent: x }", 1),
 			"test.yaml:10: field agent not recognised"},
-		{"unset variable", strings.Replace(good, token, "${G0_NOWHERE_SET}", 1),
+		{"unset variable", strings.Replace(good, token, `"${G0_NOWHERE_SET}"`, 1),
 			"test.yaml:5: the variable G0_NOWHERE_SET is not set; ${G0_NOWHERE_SET:} would mean that it may be empty"},
 	}
 	for _, tt := range tests {

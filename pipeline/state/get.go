@@ -9,7 +9,7 @@ import (
 // Get gives the pending entry of that ID, which is the caller's; ok is false
 // where none is. A damaged one gives a [*CorruptError].
 func (q *Queue) Get(id string) (e Entry, ok bool, err error) {
-	err = q.db.view(func(tx *bolt.Tx) error {
+	err = q.db.bolt.View(func(tx *bolt.Tx) error {
 		b := q.in(tx)
 		key := pendingKey(b, id)
 		if key == nil {

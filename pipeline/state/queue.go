@@ -45,6 +45,7 @@ var (
 	pendingBucket = []byte("pending")
 	idsBucket     = []byte("ids")
 	doneBucket    = []byte("done")
+	queueBuckets  = [][]byte{pendingBucket, idsBucket, doneBucket}
 )
 
 const (
@@ -69,7 +70,7 @@ func (db *DB) Queue(name string) (*Queue, error) {
 		if err != nil {
 			return err
 		}
-		for _, part := range [][]byte{pendingBucket, idsBucket, doneBucket} {
+		for _, part := range queueBuckets {
 			if _, err := b.CreateBucketIfNotExists(part); err != nil {
 				return err
 			}
@@ -217,7 +218,7 @@ func (q *Queue) Update(id string, body []byte) error {
 func (q *Queue) Pending() ([]Entry, error) {
 	var out []Entry
 	var damaged []error
-	err := q.db.view(func(tx *bolt.Tx) error {
+	err := q.db.bolt.View(func(tx *bolt.Tx) error {
 		b := q.in(tx)
 		return b.pending.ForEach(func(k, v []byte) error {
 			e, err := decodeEntry(k, v)

@@ -57,6 +57,13 @@ func TestQueue(t *testing.T) {
 		}
 	}
 
+	for id, want := range map[string]Entry{"id-0003": changed, "id-0002": {}, "unknown": {}} {
+		got, ok, err := q.Get(id)
+		if diff := cmp.Diff(want, got); diff != "" || ok != (want.ID != "") || err != nil {
+			t.Errorf("get %q: %t, %v (-want +got):\n%s", id, ok, err, diff)
+		}
+	}
+
 	must(q.Forget(3))
 	put(entries(2, 2), entry(2), entry(4)) // 4 is remembered still
 	must(db.Close())
@@ -148,6 +155,9 @@ func TestDamagedEntry(t *testing.T) {
 	var c *CorruptError
 	if !errors.As(err, &c) || c.ID != "id-0002" {
 		t.Fatalf("error %v", err)
+	}
+	if _, _, err := q.Get(c.ID); !errors.As(err, &c) || c.ID != "id-0002" {
+		t.Errorf("get: %v", err)
 	}
 	if err := q.Done(c.ID); err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func checkName(name string) error {
 // there is none. Damage to any part is a [*CorruptError] that names it: a stage
 // must not go on from half of what it knew.
 func (db *DB) Snapshot() (seq uint64, parts map[string][]byte, err error) {
-	err = db.view(func(tx *bolt.Tx) error {
+	err = db.bolt.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(snapshotBucket)
 		raw := b.Get(headKey)
 		if raw == nil {

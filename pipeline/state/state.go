@@ -16,13 +16,11 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -54,8 +52,12 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 var errChecksum = errors.New("checksum does not match")
 
-// lockWait is how long Open waits for another process to let go of the file.
-const lockWait = time.Second
+// lockWait is how long Open waits for another process to let go of the file: one
+// that was told to stop ends in the meantime.
+const (
+	lockWait = time.Second
+	lockPoll = 50 * time.Millisecond
+)
 
 var (
 	snapshotBucket = []byte("snapshot")
@@ -67,10 +69,6 @@ var (
 type DB struct {
 	path string
 	bolt *bolt.DB
-	file *os.File // bbolt's, to let go of it if bbolt cannot
-	// broken is set for good once bbolt met a page that it cannot read: it may
-	// have kept its locks.
-	broken atomic.Pointer[CorruptError]
 
 	mu     sync.Mutex
 	queues map[string]*Queue
@@ -80,15 +78,85 @@ type DB struct {
 // where they are missing. It fails with [ErrLocked] after a second where another
 // process has it open, and with a [*CorruptError] where its structure is damaged.
 func Open(path string) (*DB, error) {
-	if err := ensure(path); err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
-	}
-	db := &DB{path: path, queues: map[string]*Queue{}}
-	if err := db.guard(db.open); err != nil {
-		_ = db.Close() // the error that counts is the first
+	db, err := open(path)
+	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	return db, nil
+}
+
+func open(path string) (*DB, error) {
+	if err := ensure(path); err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, queues: map[string]*Queue{}}
+	f, err := openLocked(path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		if err = vet(f, st.Size()); err != nil {
+			err = db.corrupt("file", err)
+		}
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, err
+	}
+	// bbolt locks the same open file again, which it may, and closes it.
+	db.bolt, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:      lockWait,
+		FreelistType: bolt.FreelistMapType,
+		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.bolt.View(db.checkBuckets); err != nil {
+		return nil, errors.Join(err, db.bolt.Close())
+	}
+	return db, nil
+}
+
+// checkBuckets says whether all buckets are there that are made together.
+func (db *DB) checkBuckets(tx *bolt.Tx) error {
+	queues := tx.Bucket(queuesBucket)
+	if queues == nil || tx.Bucket(snapshotBucket) == nil {
+		return db.corrupt("file", errors.New("it is not of this program"))
+	}
+	return queues.ForEach(func(name, _ []byte) error {
+		q := queues.Bucket(name)
+		for _, part := range queueBuckets {
+			if q == nil || q.Bucket(part) == nil {
+				return db.corrupt(fmt.Sprintf("queue %q", name), fmt.Errorf("it has no %s", part))
+			}
+		}
+		return nil
+	})
+}
+
+// openLocked opens the file and waits for its lock, as bbolt would: the file must
+// be looked through before bbolt sees it, and not while another writes to it.
+func openLocked(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	for wait := lockWait; ; wait -= lockPoll {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || wait <= 0 {
+			_ = f.Close() // nothing was written
+			if wait <= 0 {
+				err = ErrLocked
+			}
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		time.Sleep(lockPoll)
+	}
 }
 
 // ensure makes a new file under another name first: a crash in the middle of
@@ -106,7 +174,7 @@ func ensure(path string) error {
 	}
 	b, err := bolt.Open(tmp, 0o600, &bolt.Options{Timeout: lockWait})
 	if err != nil {
-		return lockedOr(tmp, err)
+		return err
 	}
 	err = b.Update(func(tx *bolt.Tx) error {
 		_, err1 := tx.CreateBucketIfNotExists(snapshotBucket)
@@ -126,116 +194,28 @@ func ensure(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func lockedOr(path string, err error) error {
-	if errors.Is(err, berrors.ErrTimeout) {
-		return fmt.Errorf("%s: %w", path, ErrLocked)
-	}
-	return err
-}
-
-func (db *DB) open() error {
-	b, err := bolt.Open(db.path, 0o600, &bolt.Options{
-		Timeout:      lockWait,
-		FreelistType: bolt.FreelistMapType,
-		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			f, err := os.OpenFile(name, flag, mode)
-			db.file = f
-			return f, err
-		},
-	})
-	switch {
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return db.corrupt("file", err)
-	case err != nil:
-		return lockedOr(db.path, err)
-	}
-	db.bolt = b
-	return b.View(db.verify)
-}
-
-// verify reads through the structure of the whole file (not the bodies: they have
-// checksums), so that damage shows now and not in the middle of an attack.
-func (db *DB) verify(tx *bolt.Tx) error {
-	st, err := db.file.Stat()
-	if err != nil {
-		return err
-	}
-	if tx.Size() > st.Size() {
-		return db.corrupt("file", fmt.Errorf("it ends at %d of %d bytes", st.Size(), tx.Size()))
-	}
-	if tx.Bucket(snapshotBucket) == nil || tx.Bucket(queuesBucket) == nil {
-		return db.corrupt("file", errors.New("not g0's"))
-	}
-	// Pages that do not exist are met here, in a goroutine that survives it;
-	// bbolt's own check, which starts one, sees only what could be read.
-	if err := tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return readThrough(b) }); err != nil {
-		return db.corrupt("file", err)
-	}
-	for e := range tx.Check() {
-		if err == nil {
-			err = db.corrupt("file", e)
-		}
-	}
-	return err
-}
-
-func readThrough(b *bolt.Bucket) error {
-	return b.ForEach(func(k, v []byte) error {
-		if v == nil {
-			return readThrough(b.Bucket(k))
-		}
-		return nil
-	})
-}
-
-// Close ends the use of the file. A second call does nothing.
+// Close ends the use of the file, when all that uses it has returned. A second
+// call does nothing.
 func (db *DB) Close() error {
-	if db.bolt == nil || db.broken.Load() != nil {
-		if db.file == nil {
-			return nil
-		}
-		f := db.file
-		db.file = nil
-		return f.Close()
+	if err := db.bolt.Close(); err != nil {
+		return fmt.Errorf("close state: %w", err)
 	}
-	return db.bolt.Close()
+	return nil
 }
 
 func (db *DB) corrupt(what string, err error) *CorruptError {
 	return &CorruptError{Path: db.path, What: what, Err: err}
 }
 
-// guard runs f, which uses bbolt. bbolt panics at pages that it cannot make sense
-// of, and the kernel raises a fault at those that are not there: both mean that
-// the file is damaged.
-func (db *DB) guard(f func() error) (err error) {
-	if c := db.broken.Load(); c != nil {
-		return c
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			c := db.corrupt("file", fmt.Errorf("%v", r))
-			db.broken.Store(c)
-			err = c
-		}
-	}()
-	return f()
-}
-
 // errUnchanged ends an update in which nothing was to be done, without the fsync.
 var errUnchanged = errors.New("unchanged")
 
 func (db *DB) update(f func(*bolt.Tx) error) error {
-	err := db.guard(func() error { return db.bolt.Update(f) })
+	err := db.bolt.Update(f)
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}
 	return err
-}
-
-func (db *DB) view(f func(*bolt.Tx) error) error {
-	return db.guard(func() error { return db.bolt.View(f) })
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -98,8 +98,8 @@ func (r *result) find(is func(*event.Event) bool) *event.Event {
 	return nil
 }
 
-// slack is the text of the message about the first threat, as Slack shows it; ""
-// if none came.
+// slack is the text of the message about the first threat, a line each; "" if none
+// came.
 func (r *result) slack() string {
 	for _, t := range r.threats() {
 		for _, m := range r.messages {
@@ -119,7 +119,11 @@ func (r *result) slack() string {
 	return ""
 }
 
-// writeTexts writes the texts of Block Kit blocks, one a line.
+// unescape undoes what Slack's escaping does.
+var unescape = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+
+// writeTexts writes the texts of Block Kit blocks, one a line; a field's name, in
+// mrkdwn, and its value share one.
 func writeTexts(b *strings.Builder, v any) {
 	switch v := v.(type) {
 	case []any:
@@ -127,12 +131,16 @@ func writeTexts(b *strings.Builder, v any) {
 			writeTexts(b, x)
 		}
 	case map[string]any:
-		if text, ok := v["text"].(string); ok {
-			fmt.Fprintln(b, text)
-			return
-		}
-		for _, key := range []string{"text", "fields", "elements"} {
-			writeTexts(b, v[key])
+		text, ok := v["text"].(string)
+		switch {
+		case ok && v["type"] == "mrkdwn":
+			fmt.Fprintf(b, "%-12s", strings.Trim(text, "*"))
+		case ok:
+			fmt.Fprintln(b, unescape.Replace(text))
+		default:
+			for _, key := range []string{"text", "fields", "elements"} {
+				writeTexts(b, v[key])
+			}
 		}
 	}
 }

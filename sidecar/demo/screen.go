@@ -44,7 +44,7 @@ func (s *screen) head(name string) {
 }
 
 func (s *screen) setting(st *stage) {
-	s.line(s.dim.Render("a sidecar on " + st.address + ", a Tetragon and a Slack webhook, all on this machine"))
+	s.line(s.dim.Render("a sidecar on " + st.address + ", a Tetragon and a webhook, all on this machine"))
 	fmt.Fprintln(s.out)
 }
 
@@ -76,8 +76,8 @@ func (s *screen) timeline(r *result) {
 			last = key
 		}
 		n++
-		s.line(s.dim.Render(fmt.Sprintf("%+7.2fs ", ev.Received.Sub(start).Seconds())), fmt.Sprintf("%-9s", ev.Source),
-			s.severity(ev.Severity).Render(fmt.Sprintf("%-22s", ev.Type)), event.Clean(ev.Summary(), width))
+		s.line(s.dim.Render(fmt.Sprintf("%+6.2fs ", ev.Received.Sub(start).Seconds())), fmt.Sprintf("%-9s", ev.Source),
+			s.severity(ev.Severity).Render(fmt.Sprintf("%-20s ", ev.Type)), event.Clean(ev.Summary(), width))
 	}
 }
 
@@ -95,13 +95,11 @@ func (s *screen) threats(r *result) {
 	s.head("what g0 made of it")
 	for _, ev := range r.threats() {
 		t := ev.Threat
-		s.line(s.red.Render(strings.ToUpper(ev.Severity.String())), " ", s.bold.Render(t.Rule+" "+t.Title),
-			s.dim.Render(fmt.Sprintf("  %s (by %s)  confidence %.2f", ev.Agent.Key(), ev.Agent.By, t.Confidence)))
+		s.line(s.red.Render(strings.ToUpper(ev.Severity.String())), " ", s.bold.Render(t.Rule+" "+t.Title))
+		s.line(s.dim.Render(fmt.Sprintf("   agent %s, known by %s; confidence %.2f; %s",
+			ev.Agent.Key(), ev.Agent.By, t.Confidence, strings.Join(append(append([]string{}, t.Attack...), t.Atlas...), " "))))
 		for _, p := range t.Evidence {
-			s.line("   ", fmt.Sprintf("%-9s%-22s", p.Source, p.Type), s.dim.Render(event.Clean(p.Summary, width)))
-		}
-		if ids := append(append([]string{}, t.Attack...), t.Atlas...); len(ids) > 0 {
-			s.line(s.dim.Render("   " + strings.Join(ids, " ")))
+			s.line("   ", fmt.Sprintf("%-9s%-20s ", p.Source, p.Type), s.dim.Render(event.Clean(p.Summary, width)))
 		}
 	}
 }
@@ -109,10 +107,13 @@ func (s *screen) threats(r *result) {
 func (s *screen) killSwitch(r *result) {
 	s.head("the kill switch")
 	if ev := r.tripped(); ev != nil {
-		s.line(s.red.Render("stop "+ev.Agent.Key()), "  ", event.Clean(ev.KillSwitch.Reason, width))
+		s.line(s.red.Render("stop agent " + ev.Agent.Key()))
+		for _, part := range strings.Split(ansi.Wrap(event.Clean(ev.KillSwitch.Reason, 3*width), width-3, ""), "\n") {
+			s.line("   ", part)
+		}
 	}
 	if ev := r.stopped(); ev != nil {
-		s.line("action ", ev.KillSwitch.Action, ": ", s.green.Render("done and verified"),
+		s.line("   action ", ev.KillSwitch.Action, ": ", s.green.Render("done and verified"),
 			s.dim.Render(fmt.Sprintf(" in %s; latched until a person resumes it", time.Duration(ev.KillSwitch.TookNS).Round(10*time.Microsecond))))
 	}
 }
@@ -144,6 +145,7 @@ func (s *screen) checks(checks []check) (failed int) {
 func (s *screen) next() {
 	s.head("next")
 	s.line("1. G0_AUTH_TOKEN=… make run, and point the OpenClaw plugin and Falco at it")
-	s.line("2. g0 config show > my.yaml: name your agents, add a Slack target, g0 run --pipeline")
-	s.line("3. the kill switch only decides and tells until auto_enabled is true: README.md")
+	s.line("2. bin/g0 config show > my.yaml, name your agents and a Slack target in it, and")
+	s.line("   bin/g0 run --pipeline my.yaml")
+	s.line("3. until auto_enabled is true the kill switch only decides and tells: README.md")
 }
