@@ -33,7 +33,7 @@ bench: ## Measure what docs/performance.md says, naming the machine
 	@$(NEED) go
 	@.ci/bench
 
-lint: ## gofmt, go vet, staticcheck, go.mod and generated files
+lint: ## Run gofmt, go vet and staticcheck, and check go.mod
 	@$(NEED) go
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./... ./testdata
@@ -44,7 +44,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod and generated files
 fmt: ## Format the Go files
 	gofmt -w $$(git ls-files '*.go')
 
-generate: ## Write the field reference and the golden files anew
+generate: ## Write the reference in docs/ and the golden files anew
 	$(GO) generate ./...
 
 clean: ## Remove what was built

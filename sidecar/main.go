@@ -65,7 +65,8 @@ func rootCmd() *cobra.Command {
 // none of them for a wish for help, and exits with 0.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+		Use: use, Short: short, Args: cobra.ArbitraryArgs,
+		DisableFlagsInUseLine: true, SuggestionsMinimumDistance: 2, // letters that may be wrong
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,10 +109,14 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		return string(b), err
 	}
 	var got string
-	if !soon(func() bool {
+	matches := false
+	soon(func() bool {
+		died := slices.ContainsFunc(ts.BackgroundCmds(), ended)
 		got, err = look()
-		return err == nil && want.MatchString(got)
-	}) {
+		matches = err == nil && want.MatchString(got)
+		return matches || died // then it is for ever as it is
+	})
+	if !matches {
 		ts.Fatalf("%s never matched %s (%v); it is\n%s", args[1], want, err, got)
 	}
 }
@@ -126,10 +131,15 @@ func term(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
 	for _, cmd := range ts.BackgroundCmds() {
-		if !soon(func() bool { return errors.Is(cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) }) {
+		if !soon(func() bool { return ended(cmd) }) {
 			ts.Fatalf("%s does not end on SIGTERM", strings.Join(cmd.Args, " "))
 		}
 	}
+}
+
+// ended says whether a program ended and was waited for.
+func ended(cmd *exec.Cmd) bool {
+	return errors.Is(cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // soon waits until ok says so, and says whether it did.

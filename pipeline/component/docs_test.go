@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +190,34 @@ func (f field) about() string {
 // cell makes text fit into a table.
 func cell(s string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
+}
+
+// TestDaemonKeys fails when docs/daemon-json.md leaves out a key.
+func TestDaemonKeys(t *testing.T) {
+	page, err := os.ReadFile("../../docs/daemon-json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var check func(of reflect.Type)
+	check = func(of reflect.Type) {
+		for f := range of.Fields() {
+			if !f.IsExported() {
+				continue
+			}
+			key := f.Tag.Get("yaml")
+			if !regexp.MustCompile("[`.]" + key + "[.`\\[]").Match(page) {
+				t.Errorf("%s of %s is not there", key, of.Name())
+			}
+			at := f.Type
+			if at.Kind() == reflect.Slice {
+				at = at.Elem()
+			}
+			if at.Kind() == reflect.Struct {
+				check(at)
+			}
+		}
+	}
+	check(reflect.TypeFor[config.Daemon]())
 }
 
 func TestComponents(t *testing.T) {

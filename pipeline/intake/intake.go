@@ -45,9 +45,13 @@ func DefaultOptions() Options {
 	return Options{MaxBacklog: 100_000, Reserved: 20_000, MaxBacklogBytes: 512 << 20, Window: 4096, Now: time.Now}
 }
 
-// maxGroup bounds the events of one journal write, and so how long the first of
-// them waits for the last.
-const maxGroup = 4096
+// Bounds of one journal write, and so of how long its first event waits for its
+// last. One request is always taken whole; sources keep theirs far below what the
+// journal takes at once.
+const (
+	maxGroup      = 4096
+	maxGroupBytes = 8 << 20
+)
 
 // Intake is safe for concurrent use. [Intake.Run] must run for Accept to return.
 type Intake struct {
@@ -267,12 +271,17 @@ func (in *Intake) commit() (wrote bool, err error) {
 func (in *Intake) take() (reqs []*request, own []*event.Event) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n := 0
-	for n < len(in.waiting) && len(reqs) < maxGroup {
-		reqs = append(reqs, in.waiting[n])
-		in.queued -= len(in.waiting[n].events)
+	n, events, bytes := 0, 0, 0
+	for n < len(in.waiting) && events < maxGroup && bytes < maxGroupBytes {
+		req := in.waiting[n]
+		reqs = append(reqs, req)
+		for _, ev := range req.events {
+			bytes += len(ev.Raw)
+		}
+		events += len(req.events)
 		n++
 	}
+	in.queued -= events
 	in.waiting = append(in.waiting[:0:0], in.waiting[n:]...)
 	own, in.internal = in.internal, nil
 	return reqs, own

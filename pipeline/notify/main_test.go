@@ -13,6 +13,8 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
+//go:generate go test -count=1 -run TestGolden . -update
+
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -439,6 +440,51 @@ func TestRecoveryIsTold(t *testing.T) {
 		}
 		if h := r.board.Health()["outbox"]; h.State != coverage.StateConnected || !h.LastEvent.Equal(target.posts()[2].at) {
 			t.Errorf("health: %+v", h)
+		}
+	})
+}
+
+// TestFlappingTarget: going up and down does not fill the log.
+func TestFlappingTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		seen := map[string]bool{}
+		target := &fakeTarget{script: []answer{ok}, picky: func(id string) *answer {
+			if seen[id] {
+				return nil
+			}
+			seen[id] = true
+			return &answer{status: 500}
+		}}
+		o := r.outbox(target, nil, targetAt("chat", "https://chat.example/x"))
+		for n := range uint64(50) {
+			o.Enqueue(alertNo(n, event.SeverityHigh))
+		}
+		defer r.start(o)()
+		until(t, "all delivered", func() bool { return len(target.posts()) == 100 })
+		if log := r.log.String(); strings.Count(log, "\n") != 2 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// TestDeliveryAtTheEnd: what is delivered while the outbox ends is removed.
+func TestDeliveryAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		trip := func(req *http.Request) (*http.Response, error) {
+			cancel()
+			time.Sleep(time.Second) // the bubble's: all else has ended by now
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+		}
+		o := r.outbox(roundTrip(trip), nil, targetAt("chat", "https://chat.example/x"))
+		o.Enqueue(alertNo(1, event.SeverityHigh))
+		if err := o.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if got := r.pending(); len(got) != 0 {
+			t.Errorf("pending: %v", got)
 		}
 	})
 }

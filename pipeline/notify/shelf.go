@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -52,7 +51,12 @@ func (s *shelf) add(it *item, limit int, busy *item) (dropped *item) {
 	}
 	list := s.listOf(it)
 	// Items come almost in order: after a restart a replay may bring older ones.
-	i, _ := slices.BinarySearchFunc(*list, it.seq+1, func(o *item, seq uint64) int { return cmp.Compare(o.seq, seq) })
+	i, _ := slices.BinarySearchFunc(*list, it.seq, func(o *item, seq uint64) int {
+		if o.seq <= seq {
+			return -1 // behind those of the same event
+		}
+		return 1
+	})
 	*list = slices.Insert(*list, i, it)
 	return dropped
 }

@@ -112,9 +112,6 @@ func (o *Outbox) put(batch []*item) error {
 				continue
 			}
 			e := state.Entry{ID: l.entryID(it), Seq: it.seq, Body: it.body}
-			if _, twice := places[e.ID]; twice {
-				continue
-			}
 			places[e.ID] = place{l, it}
 			entries = append(entries, e)
 		}

@@ -15,7 +15,7 @@ const (
 	// MaxName is the longest name of a part or a queue, in bytes; the shortest is 1.
 	MaxName = 255
 	// MaxPart is the largest part, in bytes.
-	MaxPart = 256 << 20
+	MaxPart = 64 << 20
 )
 
 // The snapshot's bucket: headKey has the Seq and the number of parts, as two

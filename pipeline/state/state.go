@@ -7,6 +7,11 @@
 // leaving it out makes writes a little smaller, and each start read the whole
 // file. The file grows as needed and does not shrink; pages that a snapshot or a
 // finished entry used are used again.
+//
+// Values have checksums, and the structure of the file is looked through before
+// bbolt sees it (vet.go): one damaged page can make bbolt take all memory. Like
+// bbolt, a start takes a damaged newest meta page for a transaction that a crash
+// cut off, and goes on from the one before.
 package state
 
 import (
@@ -38,7 +43,8 @@ type CorruptError struct {
 	// What is damaged: "file", `snapshot part "correlate"`, `queue "outbox": entry "01J…"`.
 	What string
 	// ID of the damaged entry of a queue, where it is known: Done takes it away.
-	ID  string
+	ID string
+	// Err says why.
 	Err error
 }
 
@@ -143,20 +149,19 @@ func openLocked(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for wait := lockWait; ; wait -= lockPoll {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || wait <= 0 {
-			_ = f.Close() // nothing was written
-			if wait <= 0 {
-				err = ErrLocked
-			}
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for wait := lockWait; wait > 0 && errors.Is(err, unix.EWOULDBLOCK); wait -= lockPoll {
 		time.Sleep(lockPoll)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
 }
 
 // ensure makes a new file under another name first: a crash in the middle of

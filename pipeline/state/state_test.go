@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -59,8 +60,9 @@ func TestSnapshot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(parts, got); diff != "" || gotSeq != seq {
-			t.Errorf("snapshot of %d, want of %d (-want +got):\n%s", gotSeq, seq, diff)
+		// Not cmp: it takes seconds for megabytes.
+		if !maps.EqualFunc(parts, got, bytes.Equal) || gotSeq != seq || (parts == nil) != (got == nil) {
+			t.Errorf("snapshot of %d with %d parts, want of %d with %d", gotSeq, len(got), seq, len(parts))
 		}
 	}
 	check(db, 0, nil)
@@ -167,7 +169,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewSource(1))
 	found := 0
-	for i := range 400 {
+	for i := range 160 {
 		data := bytes.Clone(sound)
 		switch i % 4 {
 		case 0:
@@ -186,8 +188,8 @@ func TestDamagedFile(t *testing.T) {
 			found++
 		}
 	}
-	if found < 100 {
-		t.Errorf("damage was found in %d files of 400", found)
+	if found < 40 {
+		t.Errorf("damage was found in %d files of 160", found)
 	}
 }
 
