@@ -71,8 +71,12 @@ func serveTetragon(cmd *cobra.Command, file string, f replayFlags) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	opt.Listen = l
-	fmt.Fprintf(cmd.ErrOrStderr(), "serving %s on unix://%s\n", file, f.socket)
-	return replay.Serve(cmd.Context(), opt)
+	server, err := replay.New(opt)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "serving %d events of %s on unix://%s\n", server.Events(), file, f.socket)
+	return server.Run(cmd.Context())
 }
 
 // maxLine bounds one recorded event in bytes: what the receiver takes.

@@ -106,7 +106,9 @@ func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	out, err := notify.NewOutbox(q, targets, notify.Options{Log: rt.Log, Board: rt.Spine.Board})
+	out, err := notify.NewOutbox(q, targets, notify.Options{
+		Log: rt.Log, Board: rt.Spine.Board, UserAgent: "g0/" + rt.Spine.Version(),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,8 @@ type Queue interface {
 	Put(entries ...state.Entry) ([]state.Entry, error)
 	// Done takes entries out and remembers their IDs.
 	Done(ids ...string) error
-	// Pending lists what is not done, in the order in which it was put.
+	// Pending lists what is not done, in the order in which it was put. Its error
+	// may join a [*state.CorruptError] for each entry that cannot be read.
 	Pending() ([]state.Entry, error)
 }
 

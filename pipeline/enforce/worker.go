@@ -124,8 +124,12 @@ func (w *Worker) recover() error {
 	w.storing.Lock() // nothing is put meanwhile, so nothing is taken up twice
 	defer w.storing.Unlock()
 	pending, err := w.queue.Pending()
+	damaged, err := state.Damaged(err)
 	if err != nil {
 		return fmt.Errorf("read pending intents: %w", err)
+	}
+	for _, d := range damaged { // without a body it is reported as unreadable
+		pending = append(pending, state.Entry{ID: d.ID})
 	}
 	w.mu.Lock()
 	w.stored = pending

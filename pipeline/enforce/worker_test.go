@@ -293,3 +293,27 @@ func TestRunNeedsItsQueue(t *testing.T) {
 type broken struct{ Queue }
 
 func (broken) Pending() ([]state.Entry, error) { return nil, errors.New("disk gone") }
+
+// rotten is a queue that holds an entry which cannot be read, beside good ones.
+type rotten struct{ Queue }
+
+func (q rotten) Pending() ([]state.Entry, error) {
+	good, err := q.Queue.Pending()
+	return good, errors.Join(err, &state.CorruptError{What: "entry", ID: "x", Err: errors.New("bad checksum")})
+}
+
+func TestADamagedIntentHoldsUpNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		e, err := entry(intent(2, Stop, "research"))
+		must(t, err)
+		_, err = q.Put(e)
+		must(t, err)
+		r := start(t, rotten{q}, Options{Actions: []Action{&act{name: "a"}}})
+		r.after(0)
+		got := r.book.lines()
+		slices.Sort(got)
+		if len(got) != 2 || !strings.HasPrefix(got[1], "x-unreadable critical") {
+			t.Errorf("%q, want the stop carried out and the damage told", got)
+		}
+	})
+}

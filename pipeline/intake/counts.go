@@ -13,6 +13,9 @@ import (
 const (
 	// maxActors bounds the actors that are counted apart; senders choose them.
 	maxActors = 50_000
+	// maxName bounds each of the names that an actor is counted by, in bytes:
+	// no bound on their number helps if each may be as large as a record.
+	maxName = 256
 	// maxTypes bounds the types that are counted apart.
 	maxTypes = 256
 	// otherType stands for the types beyond it.
@@ -32,7 +35,7 @@ type counted struct {
 	Sources  map[string]uint64 `json:"sources"`
 	Types    map[string]uint64 `json:"types"`
 	Actors   map[Actor]uint64  `json:"-"`
-	Unnamed  uint64            `json:"unnamed"` // of actors beyond maxActors
+	Unnamed  uint64            `json:"unnamed"` // of actors beyond maxActors or maxName
 }
 
 // Actor is the evidence that an event carries about who acted. Counters are kept
@@ -94,10 +97,12 @@ func (c *Counts) countActor(ev *event.Event) {
 		c.c.Actors[a] = n + 1
 		return
 	}
-	if len(c.c.Actors) >= maxActors {
+	if len(c.c.Actors) >= maxActors || max(len(a.Claim), len(a.Container.ID), len(a.Container.Name)) > maxName {
 		c.c.Unnamed++
 		return
 	}
+	// The event's strings may be parts of a large record.
+	a.Claim, a.Container.ID, a.Container.Name = strings.Clone(a.Claim), strings.Clone(a.Container.ID), strings.Clone(a.Container.Name)
 	c.c.Actors[a] = 1
 }
 

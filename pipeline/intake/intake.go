@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,8 @@ type Options struct {
 	MaxBacklog int
 	// Reserved of these are for security types only.
 	Reserved int
-	// MaxBacklogBytes bounds the same in bytes of raw records.
+	// MaxBacklogBytes bounds the same in bytes of raw records; of these too the
+	// share of Reserved is for security types.
 	MaxBacklogBytes int64
 	// Window is how many events are kept decoded in memory for the reader; older
 	// ones are read back from the journal.
@@ -45,12 +47,18 @@ func DefaultOptions() Options {
 	return Options{MaxBacklog: 100_000, Reserved: 20_000, MaxBacklogBytes: 512 << 20, Window: 4096, Now: time.Now}
 }
 
-// Bounds of one journal write, and so of how long its first event waits for its
-// last. One request is always taken whole; sources keep theirs far below what the
-// journal takes at once.
 const (
+	// maxGroup and maxGroupBytes bound the events of one journal write, and so how
+	// long the first of them waits for the last. A group beyond
+	// [journal.MaxBatch] would fail as a whole, whoever of its senders is to blame.
 	maxGroup      = 4096
 	maxGroupBytes = 8 << 20
+	// maxWaitingBytes bounds the raw bytes that wait in memory for a journal that
+	// is slow or hangs.
+	maxWaitingBytes = 64 << 20
+	// maxWindowBytes bounds the raw bytes of the events that are kept decoded;
+	// what is beyond it is read back from the journal.
+	maxWindowBytes = 16 << 20
 )
 
 // Intake is safe for concurrent use. [Intake.Run] must run for Accept to return.
@@ -65,6 +73,8 @@ type Intake struct {
 	waiting  []*request     // accepted into memory, not yet durable
 	internal []*event.Event // the same for g0's own
 	queued   int            // events in waiting
+	size     int64          // raw bytes in waiting
+	writing  bool           // a group was taken and is not yet written
 	closed   bool
 	changed  chan struct{} // closed and replaced when durable, done, paused or closed change
 
@@ -74,14 +84,16 @@ type Intake struct {
 	early    map[uint64]batch
 	bytes    int64 // raw bytes of the backlog
 	window   []*event.Event
+	held     int64 // raw bytes in window
 	paused   bool
 	wake     chan struct{} // tells Run of work
-	received time.Time     // of the newest record: never goes back
+	clock    clock
 	entropy  io.Reader
 }
 
 type request struct {
 	events []*event.Event
+	size   int64 // raw bytes of them
 	done   chan error
 }
 
@@ -96,7 +108,7 @@ func New(j *journal.Journal, board *coverage.Board, log *slog.Logger, opt Option
 	return &Intake{
 		journal: j, board: board, log: log, opt: opt, counts: NewCounts(),
 		changed: make(chan struct{}), early: map[uint64]batch{}, window: make([]*event.Event, opt.Window),
-		wake: make(chan struct{}, 1), durable: j.Last(), next: j.Last() + 1, done: j.Last(),
+		wake: make(chan struct{}, 1), durable: j.Last(), next: j.Last() + 1, done: j.Last(), clock: clock{wall: opt.Now},
 		entropy: ulid.Monotonic(rand.NewChaCha8(seed(opt.Now())), 0),
 	}
 }
@@ -112,59 +124,94 @@ func seed(now time.Time) (s [32]byte) {
 }
 
 // Accept numbers evs, journals them and returns when they are durable. refused
-// holds the indexes of events for which there was no room; they were counted and
-// reported. With an error nothing was accepted. Accept takes evs over: it sets
-// their ID, Seq and Received.
+// holds the indexes of events for which there was no room, or that no journal
+// record can hold; they were counted and reported. With an error nothing was
+// accepted, except that a write under way when ctx ends may still succeed.
+// Accept takes evs over: it sets their ID, Seq and Received.
 func (in *Intake) Accept(ctx context.Context, evs []*event.Event) (refused []int, err error) {
-	req := &request{done: make(chan error, 1)}
 	in.mu.Lock()
 	if in.closed {
 		in.mu.Unlock()
 		return nil, ErrClosed
 	}
-	req.events, refused = in.admit(evs)
+	req, refused, large := in.admit(evs)
 	if len(req.events) > 0 {
-		in.waiting = append(in.waiting, req)
-		in.queued += len(req.events)
+		in.enqueue(req)
 	}
 	in.mu.Unlock()
-	if len(refused) > 0 {
-		in.board.Count("intake", "no room", "the backlog is full", uint64(len(refused)))
+	if n := len(refused) - large; n > 0 {
+		in.board.Count("intake", "no room", "the backlog is full", uint64(n))
+	}
+	if large > 0 {
+		in.board.Count("intake", "too large", fmt.Sprintf("a record may have %d bytes", journal.MaxRaw), uint64(large))
 	}
 	if len(req.events) == 0 {
 		return refused, nil
 	}
-	in.signal()
-	select {
-	case err := <-req.done:
-		return refused, err
-	case <-ctx.Done():
-		// It may still be written: the sender is not told that it was.
-		return nil, ctx.Err()
+	if err := in.await(ctx, req); err != nil {
+		return nil, err
 	}
+	return refused, nil
 }
 
-// admit splits evs by whether there is room. The caller holds mu.
-func (in *Intake) admit(evs []*event.Event) (ok []*event.Event, refused []int) {
+// admit makes a request of those of evs that there is room for. large of the
+// refused are too large for the journal. The caller holds mu.
+func (in *Intake) admit(evs []*event.Event) (req *request, refused []int, large int) {
+	req = &request{events: make([]*event.Event, 0, len(evs)), done: make(chan error, 1)}
 	backlog := int(in.durable-in.done) + in.queued
-	ok = evs
 	for i, ev := range evs {
-		room := in.opt.MaxBacklog - in.opt.Reserved
-		if event.Security(ev.Type) {
-			room = in.opt.MaxBacklog
+		n := int64(len(ev.Raw))
+		switch {
+		case n > journal.MaxRaw:
+			large++
+			refused = append(refused, i)
+		case !in.room(backlog+len(req.events), req.size, ev.Type):
+			refused = append(refused, i)
+		default:
+			req.events = append(req.events, ev)
+			req.size += n
 		}
-		if backlog+i-len(refused) < room && in.bytes < in.opt.MaxBacklogBytes {
-			if refused != nil {
-				ok = append(ok, ev)
-			}
-			continue
-		}
-		if refused == nil {
-			ok = append([]*event.Event(nil), evs[:i]...)
-		}
-		refused = append(refused, i)
 	}
-	return ok, refused
+	return req, refused, large
+}
+
+// room says whether one more event may come behind a backlog of so many, if more
+// bytes are to be added to what waits. The caller holds mu.
+func (in *Intake) room(backlog int, more int64, typ string) bool {
+	events, bytes := in.opt.MaxBacklog, in.opt.MaxBacklogBytes
+	if !event.Security(typ) {
+		bytes -= int64(float64(bytes) * float64(in.opt.Reserved) / float64(events))
+		events -= in.opt.Reserved
+	}
+	waiting := in.size + more
+	return backlog < events && in.bytes+waiting < bytes && waiting < maxWaitingBytes
+}
+
+// enqueue has a request written. The caller holds mu.
+func (in *Intake) enqueue(req *request) {
+	in.waiting = append(in.waiting, req)
+	in.queued += len(req.events)
+	in.size += req.size
+	in.signal()
+}
+
+// await waits until a request is durable. One that is still waiting when ctx
+// ends is taken back.
+func (in *Intake) await(ctx context.Context, req *request) error {
+	select {
+	case err := <-req.done:
+		return err
+	case <-ctx.Done():
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if i := slices.Index(in.waiting, req); i >= 0 {
+		in.waiting = slices.Delete(in.waiting, i, i+1)
+		in.queued -= len(req.events)
+		in.size -= req.size
+		in.broadcast()
+	}
+	return ctx.Err()
 }
 
 // maxInternal bounds g0's own events that wait for a journal that cannot be
@@ -190,16 +237,12 @@ func (in *Intake) Emit(ev *event.Event) {
 func (in *Intake) Own(ctx context.Context, ev *event.Event) (seq uint64, err error) {
 	req := &request{events: []*event.Event{ev}, done: make(chan error, 1)}
 	in.mu.Lock()
-	in.waiting = append(in.waiting, req)
-	in.queued++
+	in.enqueue(req)
 	in.mu.Unlock()
-	in.signal()
-	select {
-	case err := <-req.done:
-		return ev.Seq, err
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := in.await(ctx, req); err != nil {
+		return 0, err
 	}
+	return ev.Seq, nil
 }
 
 func (in *Intake) signal() {
@@ -229,8 +272,12 @@ func (in *Intake) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			_, err := in.commit()
-			return err
+			for wrote, err := in.commit(); wrote || err != nil; wrote, err = in.commit() {
+				if err != nil {
+					return fmt.Errorf("last journal write: %w", err)
+				}
+			}
+			return nil
 		case <-in.wake:
 		case <-again:
 		}
@@ -255,6 +302,8 @@ func (in *Intake) commit() (wrote bool, err error) {
 		}
 		in.mu.Lock()
 		in.internal = append(own, in.internal...)
+		in.writing = false
+		in.broadcast()
 		in.mu.Unlock()
 		return false, err
 	}
@@ -271,29 +320,28 @@ func (in *Intake) commit() (wrote bool, err error) {
 func (in *Intake) take() (reqs []*request, own []*event.Event) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n, events, bytes := 0, 0, 0
-	for n < len(in.waiting) && events < maxGroup && bytes < maxGroupBytes {
-		req := in.waiting[n]
-		reqs = append(reqs, req)
-		for _, ev := range req.events {
-			bytes += len(ev.Raw)
+	n, events, size := 0, 0, int64(0)
+	for _, r := range in.waiting {
+		if n > 0 && (events+len(r.events) > maxGroup || size+r.size > maxGroupBytes) {
+			break
 		}
-		events += len(req.events)
 		n++
+		events += len(r.events)
+		size += r.size
 	}
+	reqs = slices.Clone(in.waiting[:n])
+	in.waiting = slices.Delete(in.waiting, 0, n)
 	in.queued -= events
-	in.waiting = append(in.waiting[:0:0], in.waiting[n:]...)
-	own, in.internal = in.internal, nil
+	in.size -= size
+	m := min(len(in.internal), maxGroup)
+	own, in.internal = in.internal[:m:m], in.internal[m:]
+	in.writing = n+m > 0
 	return reqs, own
 }
 
 // records gives evs their ID and Received and makes the journal's records.
 func (in *Intake) records(evs []*event.Event) []*journal.Record {
-	now := in.opt.Now().UTC()
-	if now.Before(in.received) {
-		now = in.received
-	}
-	in.received = now
+	now := in.clock.now()
 	recs := make([]*journal.Record, len(evs))
 	backing := make([]journal.Record, len(evs))
 	for i, ev := range evs {
@@ -318,11 +366,25 @@ func (in *Intake) publish(evs []*event.Event, recs []*journal.Record) {
 	defer in.mu.Unlock()
 	for i, ev := range evs {
 		ev.Seq = recs[i].Seq
-		in.window[ev.Seq%uint64(len(in.window))] = ev
-		in.bytes += int64(len(recs[i].Raw))
+		in.keep(ev)
+		in.bytes += int64(len(ev.Raw))
 	}
 	in.durable = recs[len(recs)-1].Seq
+	in.writing = false
 	in.broadcast()
+}
+
+// keep puts ev into the window if its bytes find room. The caller holds mu.
+func (in *Intake) keep(ev *event.Event) {
+	slot := &in.window[ev.Seq%uint64(len(in.window))]
+	if old := *slot; old != nil {
+		*slot = nil
+		in.held -= int64(len(old.Raw))
+	}
+	if n := int64(len(ev.Raw)); in.held+n <= maxWindowBytes {
+		*slot = ev
+		in.held += n
+	}
 }
 
 // broadcast wakes all who wait for a change. The caller holds mu.

@@ -22,6 +22,9 @@ func (in *Intake) Recover(seq uint64) error {
 	if in.journal.Last() < seq { // the journal is younger than the snapshot
 		in.next, in.done = in.journal.Last()+1, in.journal.Last()
 	}
+	if rec, err := in.journal.Read(in.journal.Last()); err == nil {
+		in.clock.notBefore(rec.Received) // also if nothing is to be replayed
+	}
 	from := min(in.next, in.counts.Seq()+1)
 	if from > in.journal.Last() {
 		return nil
@@ -31,16 +34,20 @@ func (in *Intake) Recover(seq uint64) error {
 		if err != nil {
 			return nil // told when it is read
 		}
-		in.received = ev.Received
+		in.clock.notBefore(ev.Received)
 		if ev.Seq > in.counts.Seq() {
 			in.counts.add([]*event.Event{ev}, ev.Seq)
 		}
 		if ev.Seq >= in.next {
-			in.bytes += int64(len(rec.Raw))
+			in.bytes += int64(len(ev.Raw))
 		}
 		return nil
 	})
 }
+
+// maxRead is how many raw bytes one Next gives, beyond the first event: what is
+// handed out is in memory several times over.
+const maxRead = 1 << 20
 
 // Next waits for events and gives up to limit of them, the range that they
 // cover being [first, last]; damaged records leave holes in it. Ranges join
@@ -50,7 +57,7 @@ func (in *Intake) Next(ctx context.Context, limit int) (evs []*event.Event, firs
 	for {
 		in.mu.Lock()
 		ready := !in.paused && in.next <= in.durable
-		ended := in.closed && in.next > in.durable && len(in.waiting) == 0 && len(in.internal) == 0
+		ended := in.closed && in.next > in.durable && len(in.waiting) == 0 && len(in.internal) == 0 && !in.writing
 		changed := in.changed
 		if ready {
 			first = in.next
@@ -60,7 +67,10 @@ func (in *Intake) Next(ctx context.Context, limit int) (evs []*event.Event, firs
 		in.mu.Unlock()
 		switch {
 		case ready:
-			evs = in.load(first, last)
+			evs, last = in.load(first, last)
+			in.mu.Lock()
+			in.next = last + 1
+			in.mu.Unlock()
 			if len(evs) > 0 {
 				return evs, first, last, nil
 			}
@@ -77,15 +87,18 @@ func (in *Intake) Next(ctx context.Context, limit int) (evs []*event.Event, firs
 	}
 }
 
-// load gets events from memory, or else from the journal.
-func (in *Intake) load(first, last uint64) []*event.Event {
-	evs := make([]*event.Event, 0, last-first+1)
+// load gets events from memory, or else from the journal, up to last or until
+// they are large; to is where it ended.
+func (in *Intake) load(first, last uint64) (evs []*event.Event, to uint64) {
+	evs = make([]*event.Event, 0, last-first+1)
+	size := 0
 	for seq := first; seq <= last; seq++ {
 		slot := seq % uint64(len(in.window))
 		in.mu.Lock()
 		ev := in.window[slot]
 		if ev != nil && ev.Seq == seq {
 			in.window[slot] = nil
+			in.held -= int64(len(ev.Raw))
 		}
 		in.mu.Unlock()
 		if ev == nil || ev.Seq != seq {
@@ -97,8 +110,11 @@ func (in *Intake) load(first, last uint64) []*event.Event {
 			}
 		}
 		evs = append(evs, ev)
+		if size += len(ev.Raw); size >= maxRead {
+			return evs, seq
+		}
 	}
-	return evs
+	return evs, last
 }
 
 // restore makes a journalled record the event it was.
@@ -135,7 +151,7 @@ func (in *Intake) Done(first, last uint64, evs []*event.Event) {
 		in.bytes = max(0, in.bytes-b.bytes)
 	}
 	if in.done == in.durable {
-		in.bytes = 0 // records of g0's own have no Raw to subtract
+		in.bytes = 0 // unreadable records have nothing to subtract
 	}
 	in.broadcast()
 }

@@ -12,7 +12,7 @@ import (
 // load puts what waits in the queue on the lanes.
 func (o *Outbox) load() error {
 	pending, err := o.q.Pending()
-	damaged, err := damagedEntries(err)
+	damaged, err := state.Damaged(err)
 	if err != nil {
 		return fmt.Errorf("read pending alerts: %w", err)
 	}
@@ -43,22 +43,6 @@ func (o *Outbox) load() error {
 		o.opt.Board.Count(part, "target gone", "alerts for "+target, n)
 	}
 	return nil
-}
-
-// damagedEntries takes the damaged entries out of an error of [Queue.Pending];
-// what else went wrong stays.
-func damagedEntries(err error) (damaged []*state.CorruptError, other error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			d, o := damagedEntries(e)
-			damaged, other = append(damaged, d...), errors.Join(other, o)
-		}
-		return damaged, other
-	}
-	if d, ok := errors.AsType[*state.CorruptError](err); ok && d.ID != "" {
-		return []*state.CorruptError{d}, nil
-	}
-	return nil, err
 }
 
 // store writes what is fresh and removes what is done.

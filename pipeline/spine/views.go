@@ -97,6 +97,9 @@ func (s *Spine) Stats(operator bool) Stats {
 	return st
 }
 
+// Version of the sidecar.
+func (s *Spine) Version() string { return s.opt.Version }
+
 // View gives a part that was added with [Spine.AddView]; nil if there is none.
 func (s *Spine) View(name string) any {
 	s.mu.Lock()

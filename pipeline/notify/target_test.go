@@ -1,0 +1,50 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestNewOutboxRefuses(t *testing.T) {
+	good := targetAt("chat", "https://chat.example/x")
+	with := func(change func(*Target)) []Target {
+		c := good
+		change(&c)
+		return []Target{c}
+	}
+	for _, tc := range []struct {
+		name    string
+		targets []Target
+		opt     func(*Options)
+		want    string
+	}{
+		{"name", with(func(c *Target) { c.Name = "a@b" }), nil, `name "a@b" is not`},
+		{"scheme", with(func(c *Target) { c.URL = "file:///etc/token-1" }), nil, "url is not a whole"},
+		{"no host", with(func(c *Target) { c.URL = "https:///token-1" }), nil, "url is not a whole"},
+		{"no URL", with(func(c *Target) { c.URL = "https://token-1\x7f" }), nil, "url is not a whole"},
+		{"format", with(func(c *Target) { c.Format = "fax" }), nil, `format "fax" is none of generic, slack`},
+		{"header", with(func(c *Target) { c.Headers = headers("X", "token-1\r\nY: z") }), nil, `header "X" is not a valid`},
+		{"fixed header", with(func(c *Target) { c.Headers = headers("host", "token-1") }), nil, `header "host" cannot be set`},
+		{"timeout", with(func(c *Target) { c.Timeout = -1 }), nil, "timeout -1ns is negative"},
+		{"twice", []Target{good, good}, nil, `target "chat" is given twice`},
+		{"limit", nil, func(o *Options) { o.Limit = -1 }, "limit -1"},
+		{"backoff", nil, func(o *Options) { o.MinBackoff, o.MaxBackoff = 2, 1 }, "backoff 2ns to 1ns"},
+		{"no log", nil, func(o *Options) { o.Log = nil }, "no log or no board"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			opt := Options{Log: newLog(r), Board: r.board}
+			if tc.opt != nil {
+				tc.opt(&opt)
+			}
+			_, err := NewOutbox(r.queue(), tc.targets, opt)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+			if strings.Contains(fmt.Sprint(err), "token-1") {
+				t.Errorf("%v shows the secret", err)
+			}
+		})
+	}
+}
