@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/benthosdev/benthos/v4/public/service"
 	"github.com/cilium/tetragon/api/v1/tetragon"
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -71,6 +73,7 @@ type feed struct {
 	wait    chan struct{}   // in turn: the next event only when the last is decided
 	took    []time.Duration // then: how long each took
 	failed  error
+	ids     ulid.MonotonicReader
 	empty   bool // give the raw records, unparsed
 }
 
@@ -100,7 +103,7 @@ func (f *feed) ReadBatch(context.Context) (service.MessageBatch, service.AckFunc
 		}
 		f.sent++
 		ev.Seq, ev.Origin = uint64(f.sent), rec.Origin
-		ev.ID = fmt.Sprintf("01K%023d", f.sent)
+		ev.ID = ulid.MustNew(uint64(f.sent), f.ids).String()
 		ev.Received = f.start.Add(time.Duration(f.sent) * 10 * time.Microsecond)
 		batch = append(batch, messageOf(ev))
 	}
@@ -128,6 +131,7 @@ pipeline:
     - g0_notify: { mode: realtime }
 output:
   g0_isolate: { output: { drop: {} } }
+metrics: { none: {} }
 `
 
 // emptyPipeline is what Benthos itself costs.
@@ -137,9 +141,11 @@ pipeline:
   threads: 1
   processors: [ noop: {}, noop: {}, noop: {}, noop: {}, noop: {} ]
 output: { drop: {} }
+metrics: { none: {} }
 `
 
 func runFeed(tb testing.TB, f *feed, pipeline string) {
+	f.ids = ulid.Monotonic(rand.NewChaCha8([32]byte{}), 0)
 	env := NewEnvironment()
 	rt := &Runtime{Log: slog.New(slog.NewTextHandler(nullWriter{}, nil))}
 	if err := Register(env, rt); err != nil {

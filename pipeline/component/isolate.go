@@ -100,12 +100,30 @@ func (o *isolate) WriteBatch(_ context.Context, batch service.MessageBatch) erro
 func (o *isolate) write(ctx context.Context) {
 	defer close(o.ended)
 	for batch := range o.queue {
+		batch = o.more(batch)
 		once, cancel := context.WithTimeout(ctx, o.timeout)
 		if err := o.child.WriteBatch(once, batch); err != nil {
 			o.lost("failed", err.Error(), len(batch))
 		}
 		cancel()
 	}
+}
+
+// more adds what else waits: one by one, an output costs more than all stages
+// together.
+func (o *isolate) more(batch service.MessageBatch) service.MessageBatch {
+	for len(batch) < readBatch {
+		select {
+		case next, open := <-o.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, next...)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 func (o *isolate) lost(reason, detail string, n int) {
