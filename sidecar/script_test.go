@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Deadline:            time.Now().Add(4 * patience),
 		Setup: func(env *testscript.Env) error {
 			address, err := freeAddress()
 			other, err2 := freeAddress()

@@ -15,12 +15,14 @@ import (
 // carried is the event that a message is about. It rides in the message's
 // context, being one, so that a stage need not decode the content again; content
 // remembers the bytes that stand for it, so that a stage sees when somebody
-// changed them; written says that g0 wrote them, not a processor of the user.
+// changed them; written says that g0 wrote them, not a processor of the user;
+// failed says that the message was counted as failed.
 type carried struct {
 	context.Context
 	ev      *event.Event
 	content []byte
 	written bool
+	failed  bool
 }
 
 type carryKey struct{}
@@ -40,6 +42,12 @@ func messageOf(ev *event.Event) *service.Message {
 	return carry(service.NewMessage(content), &carried{ev: ev, content: content, written: true})
 }
 
+// carriedBy gives what rides in a message; nil: nothing.
+func carriedBy(m *service.Message) *carried {
+	c, _ := m.Context().Value(carryKey{}).(*carried)
+	return c
+}
+
 func carry(m *service.Message, c *carried) *service.Message {
 	c.Context = context.Background()
 	return m.WithContext(c)
@@ -47,9 +55,10 @@ func carry(m *service.Message, c *carried) *service.Message {
 
 // rewrite gives a copy of m the changed event as content.
 func rewrite(m *service.Message, ev *event.Event, content []byte) *service.Message {
+	c := carriedBy(m)
 	m = m.Copy()
 	m.SetBytes(content)
-	return carry(m, &carried{ev: ev, content: content, written: true})
+	return carry(m, &carried{ev: ev, content: content, written: true, failed: c != nil && c.failed})
 }
 
 // scratch holds buffers that contents are written into before their length is
@@ -80,7 +89,7 @@ func eventOf(m *service.Message) (*event.Event, *service.Message, error) {
 	if err != nil {
 		return nil, m, fmt.Errorf("read content: %w", err)
 	}
-	c, _ := m.Context().Value(carryKey{}).(*carried)
+	c := carriedBy(m)
 	if c != nil && same(c.content, content) {
 		return c.ev, m, nil
 	}
@@ -91,10 +100,27 @@ func eventOf(m *service.Message) (*event.Event, *service.Message, error) {
 		}
 		return nil, m, err
 	}
-	if c != nil && ev.Seq == 0 {
-		ev.Seq = c.ev.Seq
+	if c == nil {
+		return ev, carry(m, &carried{ev: ev, content: content}), nil
 	}
-	return ev, carry(m, &carried{ev: ev, content: content}), nil
+	keepFacts(ev, c.ev)
+	return ev, carry(m, &carried{ev: ev, content: content, failed: c.failed}), nil
+}
+
+// keepFacts gives ev, which a user's processor made of was, what the journal says
+// of was: where it came from is evidence, and without its number and time a
+// replay would decide otherwise. Content that lost its id may be anything that
+// was in the record, so what it says of the agent is worth nothing. Content with
+// another id is another event, brought back by unarchive.
+func keepFacts(ev, was *event.Event) {
+	if ev.ID != "" && ev.ID != was.ID {
+		return
+	}
+	if ev.ID == "" {
+		ev.Agent = was.Agent
+	}
+	ev.ID, ev.Seq, ev.Received = was.ID, was.Seq, was.Received
+	ev.Source, ev.Origin, ev.Stage, ev.Cause = was.Source, was.Origin, was.Stage, was.Cause
 }
 
 // decode reads g0's own form, or else what the OpenClaw plugin posts, so that a

@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
@@ -117,6 +118,54 @@ func TestSeenTellsRepeats(t *testing.T) {
 	for i, step := range steps {
 		if got := s.first(step.ev); got != step.want {
 			t.Errorf("step %d, seq %d id %q: first %v, want %v", i, step.ev.Seq, step.ev.ID, got, step.want)
+		}
+	}
+}
+
+// What a processor makes of the content cannot change what the journal says.
+func TestTheJournalsWordStands(t *testing.T) {
+	received := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	original := func() *event.Event {
+		ev := plugin(t, `{"type":"tool.executed","agentId":"a"}`)
+		ev.ID, ev.Seq, ev.Received, ev.Origin = "7", 7, received, event.Origin{Token: "t", Agent: "a"}
+		ev.Agent = event.Agent{ID: "a", By: event.ByToken, Claim: "a"}
+		return ev
+	}
+	forged := `"type":"injection.detected","source":"g0","stage":"operator","cause":"x","origin":{"sensor":true},"agent":{"id":"victim","by":"kernel"}`
+	tests := []struct {
+		name, content string
+		agent         string
+	}{
+		{"the id is kept, the agent mapped", `{"schema":1,"id":"7",` + forged + `}`, "victim"},
+		{"the id is gone", `{"schema":1,` + forged + `}`, "a"},
+		{"the plugin's form", `{"type":"injection.detected","agentId":"victim"}`, "a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := messageOf(original())
+			m.SetBytes([]byte(tt.content))
+			got, _ := passed(t, m, identify.ChangedNothing)
+			want := *original()
+			if got == nil || got.Type != event.TypeInjectionDetected || got.Agent.ID != tt.agent {
+				t.Fatalf("the stage saw %+v", got)
+			}
+			if got.ID != want.ID || got.Seq != want.Seq || !got.Received.Equal(want.Received) ||
+				got.Source != want.Source || got.Origin != want.Origin || got.Stage != "" || got.Cause != "" {
+				t.Errorf("the stage saw %+v", got)
+			}
+		})
+	}
+}
+
+func TestAStageThatPanicsDoesNotEndG0(t *testing.T) {
+	p := newStageProcessor(nil, func(ev *event.Event) ([]*event.Event, identify.Changed) { panic("cannot bear " + ev.Type) })
+	out, err := p.ProcessBatch(context.Background(), service.MessageBatch{messageOf(plugin(t, `{"type":"x"}`)), messageOf(plugin(t, `{"type":"y"}`))})
+	if err != nil || len(out) != 1 || len(out[0]) != 2 {
+		t.Fatalf("%v, %v", out, err)
+	}
+	for _, m := range out[0] {
+		if m.GetError() == nil {
+			t.Error("passed on as if all were well")
 		}
 	}
 }

@@ -56,6 +56,3 @@ func (in *internalInput) Connect(context.Context) error {
 	})
 	return nil
 }
-
-// Close has nothing to end: the spine stops its sources.
-func (in *internalInput) Close(context.Context) error { return nil }

@@ -3,11 +3,13 @@ package component
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
+	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 )
 
 // IsolateName is the output that g0 run puts around the user's.
@@ -16,8 +18,17 @@ const IsolateName = "g0_isolate"
 const (
 	defaultIsolateBatches = 256
 	defaultIsolateTimeout = 30 * time.Second
-	// isolateDrain bounds how long a stop waits for what is in the buffer.
+	// isolateBytes bounds what waits, whatever the number of batches: events may
+	// be megabytes large.
+	isolateBytes = 32 << 20
+	// isolateDrain bounds how long a stop waits for what is in the buffer, and
+	// isolateClose how long for the output to end.
 	isolateDrain = 5 * time.Second
+	isolateClose = 2 * time.Second
+	// flushTime bounds how long a snapshot waits for an output, and flushLook is
+	// how often it looks.
+	flushTime = 5 * time.Second
+	flushLook = 5 * time.Millisecond
 )
 
 func isolateSpec() *service.ConfigSpec {
@@ -43,17 +54,25 @@ output:
 `)
 }
 
-// isolate is a batch output around another.
+// isolate is a batch output around another, and as a [spine.Service] part of
+// every snapshot.
 type isolate struct {
 	child   *service.OwnedOutput
 	timeout time.Duration
 	board   *coverage.Board // nil outside g0 run
 
-	queue  chan service.MessageBatch
-	start  sync.Once
-	cancel context.CancelFunc
-	ended  chan struct{}
+	queue   chan service.MessageBatch
+	waiting atomic.Int64 // bytes in queue
+	taken   atomic.Int64 // messages that ever went into queue
+	settled atomic.Int64 // and those of them that the output took or refused
+	start   sync.Once
+	startup error
+	cancel  context.CancelFunc
+	ended   chan struct{}
+	stop    sync.Once
 }
+
+var _ spine.Service = (*isolate)(nil)
 
 func newIsolate(conf *service.ParsedConfig, board *coverage.Board) (*isolate, error) {
 	child, err := conf.FieldOutput("output")
@@ -75,36 +94,56 @@ func newIsolate(conf *service.ParsedConfig, board *coverage.Board) (*isolate, er
 }
 
 // Connect starts the output and the goroutine that writes to it; Close ends them.
-func (o *isolate) Connect(context.Context) (err error) {
+func (o *isolate) Connect(context.Context) error {
 	o.start.Do(func() {
-		if err = o.child.Prime(); err != nil { // unprimed, it would never close
+		if o.startup = o.child.Prime(); o.startup != nil { // unprimed, it would never close
 			return
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		o.cancel = cancel
 		go o.write(ctx)
 	})
-	return err
+	return o.startup
 }
 
 // WriteBatch never blocks and never fails.
 func (o *isolate) WriteBatch(_ context.Context, batch service.MessageBatch) error {
+	n := sizeOf(batch)
+	if now := o.waiting.Add(n); now > isolateBytes && now > n {
+		o.waiting.Add(-n)
+		o.lost("buffer full", "the output does not keep up", len(batch))
+		return nil
+	}
 	select {
 	case o.queue <- batch.Copy():
+		o.taken.Add(int64(len(batch)))
 	default:
+		o.waiting.Add(-n)
 		o.lost("buffer full", "the output does not keep up", len(batch))
 	}
 	return nil
 }
 
+// sizeOf is the bytes of a batch's contents.
+func sizeOf(batch service.MessageBatch) (n int64) {
+	for _, m := range batch {
+		if b, err := m.AsBytes(); err == nil { // else the output will say so
+			n += int64(len(b))
+		}
+	}
+	return n
+}
+
 func (o *isolate) write(ctx context.Context) {
 	defer close(o.ended)
 	for batch := range o.queue {
+		o.waiting.Add(-sizeOf(batch))
 		batch = o.more(batch)
 		once, cancel := context.WithTimeout(ctx, o.timeout)
 		if err := o.child.WriteBatch(once, batch); err != nil {
 			o.lost("failed", err.Error(), len(batch))
 		}
+		o.settled.Add(int64(len(batch)))
 		cancel()
 	}
 }
@@ -118,6 +157,7 @@ func (o *isolate) more(batch service.MessageBatch) service.MessageBatch {
 			if !open {
 				return batch
 			}
+			o.waiting.Add(-sizeOf(next))
 			batch = append(batch, next...)
 		default:
 			return batch
@@ -126,25 +166,55 @@ func (o *isolate) more(batch service.MessageBatch) service.MessageBatch {
 	return batch
 }
 
+// Run has nothing to do: Connect starts what Close ends.
+func (o *isolate) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Flush waits until the output has what it was given so far: events before a
+// snapshot are not replayed, so a crash behind it would lose what still waits.
+// An output that hangs holds up no snapshot for longer than flushTime.
+func (o *isolate) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	look := time.NewTicker(flushLook)
+	defer look.Stop()
+	for given := o.taken.Load(); o.settled.Load() < given; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
 func (o *isolate) lost(reason, detail string, n int) {
 	if o.board != nil {
 		o.board.Count("output", reason, detail, uint64(n))
 	}
 }
 
-// Close writes what still waits, for a bounded time, and closes the output.
-func (o *isolate) Close(ctx context.Context) error {
-	close(o.queue)
-	if o.cancel == nil {
-		return nil
-	}
-	select {
-	case <-o.ended:
-	case <-time.After(isolateDrain):
-		o.lost("stopped", "the output did not end in time", len(o.queue))
-		o.cancel()
-		<-o.ended
-	}
-	o.cancel()
-	return o.child.Close(ctx)
+// Close writes what still waits and closes the output, both for a bounded time:
+// an output that hangs must not keep g0 from its end. What is not written is
+// counted batch by batch.
+func (o *isolate) Close(ctx context.Context) (err error) {
+	o.stop.Do(func() {
+		close(o.queue)
+		if o.cancel == nil {
+			return
+		}
+		defer o.cancel()
+		select {
+		case <-o.ended:
+		case <-time.After(isolateDrain):
+			o.cancel()
+			<-o.ended
+		}
+		ctx, done := context.WithTimeout(ctx, isolateClose)
+		defer done()
+		err = o.child.Close(ctx)
+	})
+	return err
 }

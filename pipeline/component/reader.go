@@ -25,6 +25,7 @@ type reader struct {
 	spine *spine.Spine
 	baton baton
 	ended chan struct{}
+	end   func() // closes ended, once
 	mine  bool
 }
 
@@ -43,7 +44,7 @@ func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.A
 	}
 	evs, first, last, err := r.spine.Intake.Next(ctx, readBatch)
 	if errors.Is(err, io.EOF) {
-		close(r.ended)
+		r.end()
 		return nil, nil, service.ErrEndOfInput
 	}
 	if err != nil {
@@ -61,4 +62,14 @@ func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.A
 		r.spine.Intake.Done(first, last, evs)
 		return nil
 	}, nil
+}
+
+// Close passes the baton on: an input that a user's read_until ends must not
+// leave the journal without a carrier. What feeds the journal the spine stops.
+func (r *reader) Close(context.Context) error {
+	if r.mine {
+		r.mine = false
+		<-r.baton
+	}
+	return nil
 }

@@ -128,6 +128,3 @@ func (in *receiverInput) Connect(context.Context) (err error) {
 	})
 	return err
 }
-
-// Close has nothing to end: the spine stops its sources.
-func (in *receiverInput) Close(context.Context) error { return nil }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/benthosdev/benthos/v4/public/service"
@@ -30,12 +31,14 @@ type Runtime struct {
 
 	baton      baton
 	ended      chan struct{}
+	end        func()
 	policyMode atomic.Pointer[func(string) string]
 }
 
 // Register adds g0's components to env. It is called once for an environment.
 func Register(env *service.Environment, rt *Runtime) error {
 	rt.baton, rt.ended = make(baton, 1), make(chan struct{})
+	rt.end = sync.OnceFunc(func() { close(rt.ended) })
 	if rt.Log == nil {
 		rt.Log = slog.New(slog.DiscardHandler)
 	}
@@ -49,6 +52,9 @@ func Register(env *service.Environment, rt *Runtime) error {
 		env.RegisterBatchProcessor("g0_notify", notifySpec(), rt.newNotify),
 		env.RegisterBatchOutput(IsolateName, isolateSpec(), func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
 			out, err := newIsolate(conf, rt.board())
+			if err == nil && rt.Spine != nil {
+				rt.Spine.Serve(IsolateName, out)
+			}
 			return out, service.BatchPolicy{}, 1, err
 		}),
 	)
@@ -57,7 +63,7 @@ func Register(env *service.Environment, rt *Runtime) error {
 var errNeedsRun = errors.New("this input journals what it takes, so it works only under g0 run")
 
 func (rt *Runtime) reader() reader {
-	return reader{spine: rt.Spine, baton: rt.baton, ended: rt.ended}
+	return reader{spine: rt.Spine, baton: rt.baton, ended: rt.ended, end: rt.end}
 }
 
 func (rt *Runtime) board() *coverage.Board {

@@ -2,6 +2,9 @@ package component
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
@@ -40,23 +43,27 @@ func newStageProcessor(sp *spine.Spine, apply applier) *stageProcessor {
 func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch) ([]service.MessageBatch, error) {
 	out := make(service.MessageBatch, 0, len(in))
 	for _, m := range in {
-		failed := m.GetError() != nil
+		if c := carriedBy(m); p.spine != nil && (c == nil || c.ev == nil) {
+			out = append(out, p.foreign(m))
+			continue
+		}
 		ev, m, err := eventOf(m)
 		if err != nil {
 			m = m.Copy()
 			m.SetError(err)
-			failed = true
 		}
-		if failed && p.spine != nil {
-			p.spine.CountFailed()
-		}
+		p.countFailed(m)
 		if ev == nil || !p.seen.first(ev) {
 			out = append(out, m)
 			continue
 		}
 		was := ev.Agent
-		derived, changed := p.apply(ev)
-		if err == nil {
+		derived, changed, panicked := p.decide(ev)
+		if panicked != nil {
+			m = m.Copy()
+			m.SetError(panicked)
+			p.countFailed(m)
+		} else if err == nil {
 			m = refresh(m, ev, was, changed)
 		}
 		out = append(out, m)
@@ -65,6 +72,50 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 		}
 	}
 	return []service.MessageBatch{out}, nil
+}
+
+// decide has the stage look at ev. One event that a stage cannot bear must not
+// end the guard: it is journalled, and would end it again at each start.
+func (p *stageProcessor) decide(ev *event.Event) (derived []*event.Event, changed identify.Changed, err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		err = fmt.Errorf("stage panicked: %v", r)
+		if p.spine != nil {
+			p.spine.Log.Error("stage panicked", "id", ev.ID, "event", ev.Type, "err", r, "stack", string(debug.Stack()))
+			p.spine.Board.Count("stages", "panic", fmt.Sprintf("event %s: %v", ev.ID, r), 1)
+		}
+	}()
+	derived, changed = p.apply(ev)
+	return derived, changed, nil
+}
+
+var errForeign = errors.New("not journalled by g0, so nothing is decided on it")
+
+// foreign passes on a message that did not come out of the journal: it came in by
+// an input that is not g0's, where anybody may write g0's own form, and no replay
+// would bring it again.
+func (p *stageProcessor) foreign(m *service.Message) *service.Message {
+	if carriedBy(m) != nil { // the stage before has told it
+		return m
+	}
+	m = carry(m.Copy(), &carried{failed: true})
+	m.SetError(errForeign)
+	p.spine.CountFailed()
+	p.spine.Board.Count("stages", "not journalled", "messages come from an input that is not g0's", 1)
+	return m
+}
+
+// countFailed counts m once, if anything failed on it.
+func (p *stageProcessor) countFailed(m *service.Message) {
+	c := carriedBy(m)
+	if p.spine == nil || c == nil || c.failed || m.GetError() == nil {
+		return
+	}
+	c.failed = true
+	p.spine.CountFailed()
 }
 
 // agentRoom is how much longer a content gets, as a rule, when the agent is found.
@@ -76,8 +127,8 @@ func refresh(m *service.Message, ev *event.Event, was event.Agent, changed ident
 	case identify.ChangedMore:
 		return rewrite(m, ev, encode(ev.AppendJSON))
 	case identify.ChangedAgent:
-		c, ok := m.Context().Value(carryKey{}).(*carried)
-		if !ok || !c.written {
+		c := carriedBy(m)
+		if c == nil || !c.written {
 			return rewrite(m, ev, encode(ev.AppendJSON))
 		}
 		room := make([]byte, 0, len(c.content)+agentRoom)

@@ -104,6 +104,3 @@ func (in *tetragonInput) Connect(context.Context) error {
 	in.start.Do(func() { in.spine.Source("tetragon", in.source.Run) })
 	return nil
 }
-
-// Close has nothing to end: the spine stops its sources.
-func (in *tetragonInput) Close(context.Context) error { return nil }

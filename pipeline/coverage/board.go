@@ -25,7 +25,7 @@ const (
 // Status of one part.
 type Status struct {
 	State  State  `json:"state"`
-	Detail string `json:"detail,omitempty"`
+	Detail string `json:"detail,omitzero"`
 	// LastEvent came then; zero: none yet.
 	LastEvent time.Time `json:"last_event,omitzero"`
 	// AgeSeconds since LastEvent, filled in by [Board.Health]; -1: none yet.

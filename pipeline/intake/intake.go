@@ -78,23 +78,17 @@ type Intake struct {
 	closed   bool
 	changed  chan struct{} // closed and replaced when durable, done, paused or closed change
 
-	durable  uint64 // last Seq in the journal
-	next     uint64 // Seq that Next gives next
-	done     uint64 // all up to here went through the stream
-	early    map[uint64]batch
-	bytes    int64 // raw bytes of the backlog
-	window   []*event.Event
-	held     int64 // raw bytes in window
-	paused   bool
-	wake     chan struct{} // tells Run of work
-	clock    clock
-	entropy  io.Reader
-}
-
-type request struct {
-	events []*event.Event
-	size   int64 // raw bytes of them
-	done   chan error
+	durable uint64 // last Seq in the journal
+	next    uint64 // Seq that Next gives next
+	done    uint64 // all up to here went through the stream
+	early   map[uint64]batch
+	bytes   int64 // raw bytes of the backlog
+	window  []*event.Event
+	held    int64 // raw bytes in window
+	paused  bool
+	wake    chan struct{} // tells Run of work
+	clock   clock
+	entropy io.Reader
 }
 
 type batch struct {
@@ -121,97 +115,6 @@ func seed(now time.Time) (s [32]byte) {
 		s[i] = byte(n>>(8*(i%8))) ^ byte(rand.Uint32())
 	}
 	return s
-}
-
-// Accept numbers evs, journals them and returns when they are durable. refused
-// holds the indexes of events for which there was no room, or that no journal
-// record can hold; they were counted and reported. With an error nothing was
-// accepted, except that a write under way when ctx ends may still succeed.
-// Accept takes evs over: it sets their ID, Seq and Received.
-func (in *Intake) Accept(ctx context.Context, evs []*event.Event) (refused []int, err error) {
-	in.mu.Lock()
-	if in.closed {
-		in.mu.Unlock()
-		return nil, ErrClosed
-	}
-	req, refused, large := in.admit(evs)
-	if len(req.events) > 0 {
-		in.enqueue(req)
-	}
-	in.mu.Unlock()
-	if n := len(refused) - large; n > 0 {
-		in.board.Count("intake", "no room", "the backlog is full", uint64(n))
-	}
-	if large > 0 {
-		in.board.Count("intake", "too large", fmt.Sprintf("a record may have %d bytes", journal.MaxRaw), uint64(large))
-	}
-	if len(req.events) == 0 {
-		return refused, nil
-	}
-	if err := in.await(ctx, req); err != nil {
-		return nil, err
-	}
-	return refused, nil
-}
-
-// admit makes a request of those of evs that there is room for. large of the
-// refused are too large for the journal. The caller holds mu.
-func (in *Intake) admit(evs []*event.Event) (req *request, refused []int, large int) {
-	req = &request{events: make([]*event.Event, 0, len(evs)), done: make(chan error, 1)}
-	backlog := int(in.durable-in.done) + in.queued
-	for i, ev := range evs {
-		n := int64(len(ev.Raw))
-		switch {
-		case n > journal.MaxRaw:
-			large++
-			refused = append(refused, i)
-		case !in.room(backlog+len(req.events), req.size, ev.Type):
-			refused = append(refused, i)
-		default:
-			req.events = append(req.events, ev)
-			req.size += n
-		}
-	}
-	return req, refused, large
-}
-
-// room says whether one more event may come behind a backlog of so many, if more
-// bytes are to be added to what waits. The caller holds mu.
-func (in *Intake) room(backlog int, more int64, typ string) bool {
-	events, bytes := in.opt.MaxBacklog, in.opt.MaxBacklogBytes
-	if !event.Security(typ) {
-		bytes -= int64(float64(bytes) * float64(in.opt.Reserved) / float64(events))
-		events -= in.opt.Reserved
-	}
-	waiting := in.size + more
-	return backlog < events && in.bytes+waiting < bytes && waiting < maxWaitingBytes
-}
-
-// enqueue has a request written. The caller holds mu.
-func (in *Intake) enqueue(req *request) {
-	in.waiting = append(in.waiting, req)
-	in.queued += len(req.events)
-	in.size += req.size
-	in.signal()
-}
-
-// await waits until a request is durable. One that is still waiting when ctx
-// ends is taken back.
-func (in *Intake) await(ctx context.Context, req *request) error {
-	select {
-	case err := <-req.done:
-		return err
-	case <-ctx.Done():
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if i := slices.Index(in.waiting, req); i >= 0 {
-		in.waiting = slices.Delete(in.waiting, i, i+1)
-		in.queued -= len(req.events)
-		in.size -= req.size
-		in.broadcast()
-	}
-	return ctx.Err()
 }
 
 // maxInternal bounds g0's own events that wait for a journal that cannot be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
@@ -11,32 +12,42 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
 )
 
-// restTime is how long a snapshot waits for the stream to come to rest; a
-// processor of the user that takes longer only delays it.
-const restTime = 2 * time.Second
+// A snapshot waits for the stream to come to rest, and nothing new goes into it
+// meanwhile: restTime at first, and after each vain wait twice as long, up to
+// maxRest. Processors of the user may take seconds for each event, and without a
+// snapshot the journal grows for ever.
+const (
+	restTime = 2 * time.Second
+	maxRest  = 2 * time.Minute
+)
 
 // snapshots takes one whenever it is due.
 func (s *Spine) snapshots(ctx context.Context) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
+	rest, again := restTime, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 		}
-		if !s.due() {
+		if !s.due() || time.Now().Before(again) {
 			continue
 		}
-		err := s.Snapshot(ctx)
+		begun := time.Now()
+		err := s.snapshot(ctx, rest)
 		switch {
 		case errors.Is(err, intake.ErrBusy):
+			// The stream gets as much time to itself as the wait took of it.
+			again, rest = time.Now().Add(rest), min(2*rest, maxRest)
 			s.Board.Set("store", coverage.StateDegraded, err.Error())
 		case err != nil && ctx.Err() == nil:
 			s.Log.Error("snapshot failed", "err", err)
 			s.Board.Lost("store", "snapshot failed", err.Error())
 			s.Board.Set("store", coverage.StateDegraded, err.Error())
 		case err == nil:
+			rest = min(max(restTime, 2*time.Since(begun)), maxRest)
 			s.Board.Restored("store", "snapshot failed")
 			s.Board.Set("store", coverage.StateConnected, "embedded")
 		}
@@ -56,12 +67,22 @@ func (s *Spine) due() bool {
 // Snapshot brings the stream to rest, takes the state of every stage, lets the
 // stream go on, and writes the state when all that was decided up to then is
 // durable. Then the journal may forget.
-func (s *Spine) Snapshot(ctx context.Context) error {
-	seq, parts, err := s.collect(ctx)
-	if err != nil || seq == s.saved {
+func (s *Spine) Snapshot(ctx context.Context) error { return s.snapshot(ctx, restTime) }
+
+func (s *Spine) snapshot(ctx context.Context, rest time.Duration) error {
+	// An older snapshot must not be written over a newer one, and who is done
+	// with collecting must not let the stream go on while another collects.
+	s.snapshotting.Lock()
+	defer s.snapshotting.Unlock()
+	seq, parts, err := s.collect(ctx, rest)
+	if err != nil {
 		return err
 	}
 	s.mu.Lock()
+	if seq == s.saved {
+		s.mu.Unlock()
+		return nil
+	}
 	services := append([]Service(nil), s.services...)
 	s.mu.Unlock()
 	for _, svc := range services {
@@ -78,17 +99,22 @@ func (s *Spine) Snapshot(ctx context.Context) error {
 	return errors.Join(s.forget(seq), s.Intake.Forget(seq+1))
 }
 
-func (s *Spine) collect(ctx context.Context) (uint64, map[string][]byte, error) {
-	wait, cancel := context.WithTimeout(ctx, restTime)
+func (s *Spine) collect(ctx context.Context, rest time.Duration) (uint64, map[string][]byte, error) {
+	wait, cancel := context.WithTimeout(ctx, rest)
 	defer cancel()
 	seq, resume, err := s.Intake.Quiesce(wait)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer resume()
-	parts := map[string][]byte{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A stage that this pipeline lacks, or that a fault in it kept from being
+	// made, finds its latches when it is there again.
+	parts := maps.Clone(s.parts)
+	if parts == nil {
+		parts = map[string][]byte{}
+	}
 	for name, st := range s.stages {
 		if parts[name], err = st.Snapshot(); err != nil {
 			return 0, nil, fmt.Errorf("snapshot of %s: %w", name, err)
@@ -125,7 +151,7 @@ const tickEvery = time.Second
 // Tick journals a timer event if a stage's deadline has passed. g0_internal calls
 // it several times a second.
 func (s *Spine) Tick() {
-	now := s.opt.Intake.Now()
+	now := s.Intake.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.ticked) < tickEvery {

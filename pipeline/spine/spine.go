@@ -62,6 +62,10 @@ type Service interface {
 	Flush(ctx context.Context) error
 }
 
+// sources are shown in the health as off until they are configured, or for those
+// that post, until they have posted.
+var sources = []string{"openclaw", "falco", "tetragon_export", "tetragon"}
+
 // countsPart is the snapshot part of the intake's counters.
 const countsPart = "intake"
 
@@ -77,6 +81,8 @@ type Spine struct {
 	started time.Time
 	seq     uint64 // of the snapshot that was restored
 	parts   map[string][]byte
+
+	snapshotting sync.Mutex // one snapshot at a time; taken before mu
 
 	mu       sync.Mutex
 	stages   map[string]Stage
@@ -138,6 +144,9 @@ func (s *Spine) recover() error {
 	if last, err := s.journal.Read(s.journal.Last()); err == nil {
 		// Tetragon repeats nothing, and the plugin does not post again.
 		s.Board.Was("g0", "not running", "the last event before was received at since", last.Received)
+	}
+	for _, source := range sources {
+		s.Board.Set(source, coverage.StateOff, "")
 	}
 	s.Board.Set("journal", coverage.StateConnected, "")
 	s.Board.Set("store", coverage.StateConnected, "embedded")

@@ -22,9 +22,9 @@ type Health struct {
 	// Backlog is what is journalled and not yet through the stream.
 	Backlog intake.Position `json:"backlog"`
 	// Outbox: the targets and what waits for them.
-	Outbox any `json:"outbox,omitempty"`
+	Outbox any `json:"outbox,omitzero"`
 	// Losses at present.
-	Losses []event.Coverage `json:"losses,omitempty"`
+	Losses []event.Coverage `json:"losses,omitzero"`
 }
 
 // Health gives the present health. ok says whether events can be journalled.
@@ -54,9 +54,9 @@ type Stats struct {
 	// Failed counts events on which a processor of the user failed.
 	Failed uint64 `json:"failed"`
 	// Agents by id (or "gateway:NAME"), only for operators.
-	Agents map[string]AgentStats `json:"agents,omitempty"`
+	Agents map[string]AgentStats `json:"agents,omitzero"`
 	// Unattributed counts events of nobody known, only for operators.
-	Unattributed uint64 `json:"unattributed,omitempty"`
+	Unattributed uint64 `json:"unattributed,omitzero"`
 }
 
 // AgentStats of one agent.

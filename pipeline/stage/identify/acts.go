@@ -1,6 +1,7 @@
 package identify
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,13 +21,25 @@ const (
 // second act, and a kill that happened from one that was only announced.
 type acts struct {
 	recent *simplelru.LRU[string, act]
-	doomed *simplelru.LRU[string, doom] // by exec id
+	doomed *simplelru.LRU[string, doom] // by exec id, see kill
 }
 
 type act struct {
 	ID       string    `json:"id"`
 	PID      uint32    `json:"pid"`
 	Received time.Time `json:"received"`
+	// By is how sure it was who acted.
+	By event.Evidence `json:"by,omitzero"`
+}
+
+// strength orders evidence, strongest first.
+var strength = []event.Evidence{event.ByKernel, event.ByToken, event.ByPeer, event.ByClaim, ""}
+
+// covers says whether ev can be a repeat of the act. A stronger report is never
+// the repeat of a weaker one: else a forged record would hide the sensor's own.
+func (a act) covers(ev *event.Event, pid uint32) bool {
+	return ev.Received.Sub(a.Received) < sameAct && (pid == 0 || a.PID == 0 || pid == a.PID) &&
+		slices.Index(strength, a.By) <= slices.Index(strength, ev.Agent.By)
 }
 
 type doom struct {
@@ -54,18 +67,20 @@ func (a *acts) note(ev *event.Event) bool {
 	if ev.Process != nil {
 		pid = ev.Process.PID
 	}
-	if seen, ok := a.recent.Get(key); ok && ev.Received.Sub(seen.Received) < sameAct &&
-		(pid == 0 || seen.PID == 0 || pid == seen.PID) {
+	if seen, ok := a.recent.Get(key); ok && seen.covers(ev, pid) {
 		ev.DuplicateOf = seen.ID
 		return true
 	}
-	a.recent.Add(key, act{ev.ID, pid, ev.Received})
+	a.recent.Add(key, act{ev.ID, pid, ev.Received, ev.Agent.By})
 	return false
 }
 
 // kill joins an announced SIGKILL with the exit that proves it.
 func (a *acts) kill(ev *event.Event) bool {
 	id := ev.Process.ExecID
+	if !ev.Origin.Sensor {
+		id = "told:" + id // what is only told neither proves nor ends what a sensor saw
+	}
 	if ev.Asked == "sigkill" {
 		a.doomed.Add(id, doom{ev.ID, ev.Policy})
 		return false

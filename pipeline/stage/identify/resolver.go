@@ -84,6 +84,9 @@ func NewResolver(cfg Config) (*Resolver, error) {
 		}
 		r.gateways[g.Name] = g
 		for _, id := range g.Agents {
+			if !event.ValidAgentID(id) {
+				faults = append(faults, fmt.Errorf("%q is no agent id", id))
+			}
 			if other, taken := r.gatewayOf[id]; taken {
 				faults = append(faults, fmt.Errorf("agent %q is of gateway %q and %q", id, other, g.Name))
 			}
@@ -99,8 +102,11 @@ func NewResolver(cfg Config) (*Resolver, error) {
 		faults = append(faults, r.place(who, g.Containers, g.Peers)...)
 	}
 	for _, a := range cfg.Agents {
-		if a.ID == "" {
+		switch {
+		case a.ID == "":
 			faults = append(faults, errors.New("agent without an id"))
+		case !event.ValidAgentID(a.ID):
+			faults = append(faults, fmt.Errorf("%q is no agent id", a.ID))
 		}
 		r.configured[a.ID] = true
 		faults = append(faults, r.place(event.Agent{ID: a.ID, Gateway: r.gatewayOf[a.ID]}, a.Containers, a.Peers)...)
@@ -115,6 +121,11 @@ func NewResolver(cfg Config) (*Resolver, error) {
 func (r *Resolver) place(who event.Agent, containers, peers []string) (faults []error) {
 	for _, c := range containers {
 		if isHex(c) && len(c) >= minIDPrefix {
+			for _, other := range r.ids {
+				if sameID(other.prefix, c) && other.agent != who {
+					faults = append(faults, fmt.Errorf("container %q is of %q and %q", c, other.agent.Key(), who.Key()))
+				}
+			}
 			r.ids = append(r.ids, containerID{c, who})
 			continue
 		}
@@ -172,15 +183,20 @@ func (r *Resolver) bySensor(ev *event.Event) (event.Agent, string) {
 		at.By = event.ByClaim
 		return at, ""
 	}
-	subject := at.ID
-	if subject == "" { // a gateway's container
-		if bound := r.bound(ev.Origin); bound.Gateway != at.Gateway {
-			return bound, "container of gateway " + at.Gateway
-		}
-		at.By = event.ByToken
-		return at, ""
+	if at.ID != "" {
+		return r.byToken(ev.Origin, at.ID)
 	}
-	return r.byToken(ev.Origin, subject)
+	// A gateway's container: an agent's token speaks of what the agent did there,
+	// and not for the whole gateway.
+	bound := r.bound(ev.Origin)
+	switch {
+	case bound == event.Agent{}:
+		at.By = event.ByClaim
+		return at, ""
+	case bound.Gateway != at.Gateway:
+		return bound, "container of gateway " + at.Gateway
+	}
+	return bound, ""
 }
 
 // byToken: a token speaks for its agent, or for its gateway's agents.
@@ -241,7 +257,7 @@ func (r *Resolver) within(at event.Agent, subject string, by event.Evidence) (ev
 func (r *Resolver) container(c event.Container) (event.Agent, bool) {
 	if len(c.ID) >= minIDPrefix {
 		for _, known := range r.ids {
-			if strings.HasPrefix(known.prefix, c.ID) || strings.HasPrefix(c.ID, known.prefix) {
+			if sameID(known.prefix, c.ID) {
 				return known.agent, true
 			}
 		}
@@ -252,6 +268,9 @@ func (r *Resolver) container(c event.Container) (event.Agent, bool) {
 	who, ok := r.names[c.Name]
 	return who, ok
 }
+
+// sameID compares ids of which either may be cut short.
+func sameID(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
 
 func byClaimOf(subject string) event.Evidence {
 	if subject == "" {

@@ -55,10 +55,44 @@ func TestOneActCountsOnce(t *testing.T) {
 	}
 }
 
+// Who holds an ingest token can forge a sensor's record; the sensor's own must
+// not count as its repeat, or the forger hides what it does next.
+func TestForgedActsHideNothing(t *testing.T) {
+	forged := func() *event.Event {
+		ev := egress("forged", event.SourceTetragon, 0, 0)
+		ev.Origin = event.Origin{Token: "main", Gateway: "main"}
+		return ev
+	}
+	s := newStage(t, deployment())
+	first, real, again := forged(), egress("real", event.SourceTetragon, 7, time.Millisecond), forged()
+	for _, ev := range []*event.Event{first, real, again} {
+		s.Apply(ev)
+	}
+	if first.Agent.ID != "support" || real.DuplicateOf != "" || again.DuplicateOf != "real" {
+		t.Errorf("agent %q; the real one is a duplicate of %q, the second forged one of %q", first.Agent.ID, real.DuplicateOf, again.DuplicateOf)
+	}
+}
+
+// Nor can it take back, or claim, a kill that the kernel announced.
+func TestForgedExitsProveNoKill(t *testing.T) {
+	report := func(id, asked, signal string, sensor bool) *event.Event {
+		return &event.Event{ID: id, Source: event.SourceTetragon, Type: event.TypeProcessExit, Received: start, Asked: asked,
+			Origin: event.Origin{Sensor: sensor}, Process: &event.Process{ExecID: "x", Signal: signal}}
+	}
+	s := newStage(t, deployment())
+	forged, real := report("2", "", "SIGKILL", false), report("3", "", "SIGKILL", true)
+	for _, ev := range []*event.Event{report("1", "sigkill", "", true), forged, real} {
+		s.Apply(ev)
+	}
+	if forged.Action == event.ActionKilled || real.Action != event.ActionKilled || real.Cause != "1" {
+		t.Errorf("forged %q, real %q for %q", forged.Action, real.Action, real.Cause)
+	}
+}
+
 func TestKillIsSaidOnceProven(t *testing.T) {
 	exit := func(signal string) *event.Event {
 		return &event.Event{ID: "exit", Source: event.SourceTetragon, Type: event.TypeProcessExit, Received: start,
-			Process: &event.Process{ExecID: "x", Signal: signal}, Action: event.ActionObserved}
+			Origin: event.Origin{Sensor: true}, Process: &event.Process{ExecID: "x", Signal: signal}, Action: event.ActionObserved}
 	}
 	for signal, want := range map[string]event.Action{"SIGKILL": event.ActionKilled, "SIGTERM": event.ActionObserved, "": event.ActionObserved} {
 		s := newStage(t, deployment())
