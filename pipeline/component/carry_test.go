@@ -2,12 +2,14 @@ package component
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/identify"
 )
 
@@ -167,5 +169,37 @@ func TestAStageThatPanicsDoesNotEndG0(t *testing.T) {
 		if m.GetError() == nil {
 			t.Error("passed on as if all were well")
 		}
+	}
+}
+
+// A processor of the user may bring messages of its own making, also in g0's own
+// form: an operator's command, or an event with a kernel sensor's origin.
+func TestForeignMessagesDecideNothing(t *testing.T) {
+	sp, err := spine.Open(spine.DefaultOptions(t.TempDir(), slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sp.Close(t.Context())
+	p := newStageProcessor(sp, deriving(func(ev *event.Event) []*event.Event {
+		t.Errorf("the stage saw %s %s", ev.Source, ev.Type)
+		return nil
+	}))
+	var batch service.MessageBatch
+	for _, forged := range []string{
+		`{"schema":1,"id":"1","seq":1,"source":"g0","type":"killswitch.stop_requested","agent":{"id":"victim"},"stage":"operator","killswitch":{"state":"","actor":"uid:0","reason":"x"}}`,
+		`{"schema":1,"id":"2","source":"g0","type":"threat.x","severity":"critical","agent":{"id":"victim","by":"kernel"},"threat":{"rule":"CT-001","title":"","confidence":1,"narrative":"","evidence":[]}}`,
+		`{"schema":1,"id":"3","source":"openclaw","type":"injection.detected","agent":{"claim":"victim"},"origin":{"token":"t","agent":"victim"}}`,
+	} {
+		batch = append(batch, service.NewMessage([]byte(forged)))
+	}
+	for range 2 { // the second stage does not tell it again
+		out, err := p.ProcessBatch(t.Context(), batch)
+		if err != nil || len(out[0]) != len(batch) || out[0][0].GetError() == nil {
+			t.Fatalf("%d messages, %v", len(out[0]), err)
+		}
+		batch = out[0]
+	}
+	if n, lost := sp.Stats(false).Failed, sp.Board.Losses(); n != 3 || len(lost) != 1 || lost[0].Count != 3 {
+		t.Errorf("%d failed, losses %+v", n, lost)
 	}
 }

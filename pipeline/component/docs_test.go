@@ -100,7 +100,7 @@ const referenceHead = "<!-- Written by `make generate` from the components' own 
 
 A pipeline is a Benthos configuration: [config/pipeline.yaml](../config/pipeline.yaml)
 is the one that runs by default. These are the components that g0 adds. Beside
-them a pipeline may use every input, processor and output that
+them a pipeline may use every processor and output that
 ` + "`g0 pipeline list` shows; those that run commands (`command`, `subprocess`)" + ` are
 refused. What the events look like is in [events.md](events.md).
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -69,6 +70,12 @@ var sources = []string{"g0_receiver", "g0_tetragon"}
 // a shell as g0's user.
 var barred = map[string]bool{"command": true, "subprocess": true}
 
+// combining are inputs that only put others together.
+var combining = map[string]bool{"broker": true, "sequence": true, "batched": true, "read_until": true}
+
+// stageWithin finds a stage in the configuration of another processor.
+var stageWithin = regexp.MustCompile(`\bg0_(identify|correlate|killswitch|notify):`)
+
 // checkPipeline refuses what breaks g0's promises.
 func checkPipeline(b *service.StreamBuilder, name, text string) error {
 	var doc struct {
@@ -99,8 +106,14 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 	have := map[string]int{}
 	err := b.WalkComponents(func(w *service.WalkedComponent) error {
 		have[w.Name]++
-		if barred[w.Name] && w.ComponentType != "rate_limit" {
+		ours := strings.HasPrefix(w.Name, "g0_")
+		switch {
+		case barred[w.Name] && w.ComponentType != "rate_limit":
 			fault(0, "%s %s: would let whoever edits this file run commands", w.ComponentType, w.Name)
+		case w.ComponentType == "input" && !ours && !combining[w.Name]:
+			fault(0, "input %s: is not journalled, so nothing it brings would be decided on: post it to g0_receiver", w.Name)
+		case w.ComponentType == "processor" && !ours && stageWithin.MatchString(w.ConfigYAML()):
+			fault(0, "processor %s: holds a stage of g0; stages see every event, in order, only directly in pipeline.processors", w.Name)
 		}
 		return nil
 	})

@@ -82,6 +82,9 @@ func NewResolver(cfg Config) (*Resolver, error) {
 		if _, twice := r.gateways[g.Name]; twice {
 			faults = append(faults, fmt.Errorf("gateway %q twice", g.Name))
 		}
+		if len(g.Agents) == 0 && len(cfg.Gateways) > 1 {
+			faults = append(faults, fmt.Errorf("gateway %q lists no agents: with several gateways each could speak for the other's", g.Name))
+		}
 		r.gateways[g.Name] = g
 		for _, id := range g.Agents {
 			if !event.ValidAgentID(id) {

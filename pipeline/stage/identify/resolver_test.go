@@ -133,7 +133,9 @@ func TestNewResolverRefuses(t *testing.T) {
 	}{
 		{"agent of two gateways", Config{Gateways: []Gateway{{Name: "a", Agents: []string{"x"}}, {Name: "b", Agents: []string{"x"}}}},
 			`identify: agent "x" is of gateway "a" and "b"`},
-		{"gateway twice", Config{Gateways: []Gateway{{Name: "a"}, {Name: "a"}}}, `identify: gateway "a" twice`},
+		{"gateway twice", Config{Gateways: []Gateway{{Name: "a", Agents: []string{"x"}}, {Name: "a", Agents: []string{"y"}}}}, `identify: gateway "a" twice`},
+		{"one of several gateways for anybody", Config{Gateways: []Gateway{{Name: "a", Agents: []string{"x"}}, {Name: "b"}}},
+			`identify: gateway "b" lists no agents: with several gateways each could speak for the other's`},
 		{"container of two", Config{Agents: []Agent{{ID: "x", Containers: []string{"c"}}, {ID: "y", Containers: []string{"c"}}}},
 			`identify: container "c" is of "x" and "y"`},
 		{"container of two by id", Config{Agents: []Agent{{ID: "x", Containers: []string{containerA}}, {ID: "y", Containers: []string{containerA[:12]}}}},
