@@ -45,6 +45,7 @@ output:
 
 // TestKill kills g0 in the middle of 10,000 posts and starts it again.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for name, agents := range map[string]int{"an agent each": 10_000, "20 agents": 20} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,15 +178,25 @@ func (s *siege) checkStats() {
 		}
 	}
 	st := s.g0.stats()
+	var faults []string
 	for agent, most := range sent {
 		if got := st.Agents[agent].Events; got < answered[agent] || got > most {
-			s.t.Errorf("%s: %d events in /stats; %d were answered 200 and %d sent", agent, got, answered[agent], most)
+			faults = append(faults, fmt.Sprintf("%s: %d events in /stats; %d were answered 200 and %d sent", agent, got, answered[agent], most))
 		}
 	}
 	for agent := range st.Agents {
 		if sent[agent] == 0 {
-			s.t.Errorf("%s is in /stats and has sent nothing", agent)
+			faults = append(faults, agent+" is in /stats and has sent nothing")
 		}
+	}
+	s.report(faults)
+}
+
+// report fails the test with a bounded number of its faults.
+func (s *siege) report(faults []string) {
+	s.t.Helper()
+	if len(faults) > 0 {
+		s.t.Errorf("%d faults, among them\n%s", len(faults), strings.Join(faults[:min(10, len(faults))], "\n"))
 	}
 }
 
@@ -226,13 +237,17 @@ func (s *siege) checkAlerts() {
 	s.checkOnce("alerts", ids, critical)
 }
 
+// checkOnce wants one id of each wanted event that was answered, and not two of
+// any.
 func (s *siege) checkOnce(where string, ids map[int]map[string]bool, wanted func(n int) bool) {
 	s.t.Helper()
+	var faults []string
 	for n, answered := range s.sent {
 		if got := len(ids[n]); got > 1 || got == 0 && answered && wanted(n) {
-			s.t.Errorf("event %d, answered 200: %v, is in the %s with the ids %q", n, answered, where, slices.Sorted(maps.Keys(ids[n])))
+			faults = append(faults, fmt.Sprintf("event %d, answered 200: %v, is in the %s with the ids %q", n, answered, where, slices.Sorted(maps.Keys(ids[n]))))
 		}
 	}
+	s.report(faults)
 }
 
 func note(ids map[int]map[string]bool, n int, id string) {

@@ -25,6 +25,7 @@ pipeline:
 // TestDifficultTarget alerts a target that wants to be left alone, then fails,
 // then hangs, and only then takes what it is given.
 func TestDifficultTarget(t *testing.T) {
+	t.Parallel()
 	const alerts, retryAfter = 5, 1 // seconds
 	hung := make(chan struct{})
 	h := newHook(t, func(w http.ResponseWriter, attempt int) {

@@ -10,8 +10,10 @@ import (
 type group struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
 	failed chan error
+
+	mu sync.Mutex // nothing starts once stop waits
+	wg sync.WaitGroup
 }
 
 func newGroup() *group {
@@ -19,7 +21,13 @@ func newGroup() *group {
 	return &group{ctx: ctx, cancel: cancel, failed: make(chan error, 1)}
 }
 
+// run starts f, unless the group was stopped.
 func (g *group) run(name string, f func(context.Context) error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ctx.Err() != nil {
+		return
+	}
 	g.wg.Go(func() {
 		if err := f(g.ctx); err != nil && g.ctx.Err() == nil {
 			g.fail(fmt.Errorf("%s: %w", name, err))
@@ -35,6 +43,8 @@ func (g *group) fail(err error) {
 }
 
 func (g *group) stop() {
+	g.mu.Lock()
 	g.cancel()
+	g.mu.Unlock()
 	g.wg.Wait()
 }

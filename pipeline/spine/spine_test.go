@@ -30,10 +30,7 @@ func (m *memory) Restore(b []byte) error    { m.state = string(b); return nil }
 func (m *memory) NextDeadline() time.Time   { return m.due }
 
 // service is one that may refuse to flush.
-type service struct {
-	refuse error
-	queue  *state.Queue
-}
+type service struct{ refuse error }
 
 func (s *service) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (s *service) Flush(context.Context) error   { return s.refuse }
