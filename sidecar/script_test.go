@@ -21,8 +21,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// patience bounds every wait for something that a process does.
-const patience = 30 * time.Second
+// patience bounds every wait for something that a process does, stopTime its end
+// on SIGTERM.
+const (
+	patience = 30 * time.Second
+	stopTime = 10 * time.Second
+)
 
 // TestScripts runs testdata/script: what each command does, as a user sees it. In
 // every script $G0_ADDRESS is a free address and $URL its URL, $OTHER_ADDRESS is
@@ -132,7 +136,7 @@ func term(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
 	for _, cmd := range ts.BackgroundCmds() {
-		if !soon(func() bool { return ended(cmd) }) {
+		if !within(stopTime, func() bool { return ended(cmd) }) {
 			ts.Fatalf("%s does not end on SIGTERM", strings.Join(cmd.Args, " "))
 		}
 	}
@@ -144,10 +148,12 @@ func ended(cmd *exec.Cmd) bool {
 }
 
 // soon waits until ok says so, and says whether it did.
-func soon(ok func() bool) bool {
+func soon(ok func() bool) bool { return within(patience, ok) }
+
+func within(limit time.Duration, ok func() bool) bool {
 	t := time.NewTicker(10 * time.Millisecond)
 	defer t.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-t.C {
+	for end := time.Now().Add(limit); time.Now().Before(end); <-t.C {
 		if ok() {
 			return true
 		}

@@ -143,7 +143,7 @@ func (s *Spine) recover() error {
 	}
 	if last, err := s.journal.Read(s.journal.Last()); err == nil {
 		// Tetragon repeats nothing, and the plugin does not post again.
-		s.Board.Was("g0", "not running", "the last event before was received at since", last.Received)
+		s.Board.Was("g0", "not running", "counted from the last event before", last.Received)
 	}
 	for _, source := range sources {
 		s.Board.Set(source, coverage.StateOff, "")

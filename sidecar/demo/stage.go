@@ -110,6 +110,7 @@ func (s *stage) start(ctx context.Context) error {
 		s.g0.Env = append(s.g0.Env, k+"="+v)
 	}
 	s.g0.Stderr, s.g0.Stdout = s.log, s.log
+	s.g0.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a killed demo leaves nothing behind
 	if err := s.g0.Start(); err != nil {
 		return err
 	}
