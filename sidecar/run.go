@@ -112,7 +112,7 @@ func loadPipeline(pipeline, daemon string) (pipelineSource, error) {
 // environment win.
 const (
 	gcPercent   = 400
-	memoryLimit = 96 << 20
+	memoryLimit = 64 << 20
 )
 
 func tuneCollector() {

@@ -63,10 +63,18 @@ func (w *writer) quote(v string) {
 	w.buf = append(w.buf, '"')
 }
 
+// asIs holds the bytes that JSON takes as they are.
+var asIs = func() (t [256]bool) {
+	for b := ' '; b <= '~'; b++ {
+		t[b] = b != '"' && b != '\\'
+	}
+	return t
+}()
+
 // unescaped says whether a string is ASCII that JSON takes as it is.
 func unescaped(s string) bool {
 	for i := range len(s) {
-		if b := s[i]; b < ' ' || b > '~' || b == '"' || b == '\\' {
+		if !asIs[s[i]] {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/journal"
@@ -21,6 +22,7 @@ type request struct {
 // accepted, except that a write under way when ctx ends may still succeed.
 // Accept takes evs over: it sets their ID, Seq and Received.
 func (in *Intake) Accept(ctx context.Context, evs []*event.Event) (refused []int, err error) {
+	in.waitForRoom(ctx, evs)
 	in.mu.Lock()
 	if in.closed {
 		in.mu.Unlock()
@@ -44,6 +46,36 @@ func (in *Intake) Accept(ctx context.Context, evs []*event.Event) (refused []int
 		return nil, err
 	}
 	return refused, nil
+}
+
+// look is how often a sender that waits for room looks again.
+const look = 5 * time.Millisecond
+
+// waitForRoom waits until there is room for all of evs, but not longer than
+// [Options.Patience]: a burst is slowed down rather than refused, and whoever
+// sends cannot take the processor from the decisions that make room.
+func (in *Intake) waitForRoom(ctx context.Context, evs []*event.Event) {
+	for waited := time.Duration(0); waited < in.opt.Patience && !in.fits(evs); waited += look {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(look):
+		}
+	}
+}
+
+// fits says whether there is room for all of evs, or no use in waiting for it.
+func (in *Intake) fits(evs []*event.Event) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	backlog, more := int(in.durable-in.done)+in.queued, int64(0)
+	for i, ev := range evs {
+		if !in.room(backlog+i, more, ev.Type) {
+			return in.closed
+		}
+		more += int64(len(ev.Raw))
+	}
+	return true
 }
 
 // admit makes a request of those of evs that there is room for. large of the

@@ -35,6 +35,8 @@ type Options struct {
 	// MaxBacklogBytes bounds the same in bytes of raw records; of these too the
 	// share of Reserved is for security types.
 	MaxBacklogBytes int64
+	// Patience is how long a sender waits for room before it is refused.
+	Patience time.Duration
 	// Window is how many events are kept decoded in memory for the reader; older
 	// ones are read back from the journal.
 	Window int
@@ -44,7 +46,8 @@ type Options struct {
 
 // DefaultOptions suit a machine with a few hundred megabytes of disk to spare.
 func DefaultOptions() Options {
-	return Options{MaxBacklog: 100_000, Reserved: 20_000, MaxBacklogBytes: 512 << 20, Window: 4096, Now: time.Now}
+	return Options{MaxBacklog: 100_000, Reserved: 20_000, MaxBacklogBytes: 512 << 20,
+		Patience: 250 * time.Millisecond, Window: 4096, Now: time.Now}
 }
 
 const (
