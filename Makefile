@@ -27,7 +27,7 @@ test: ## Run the tests, with the race detector
 test-slow: ## Run the long tests: crashes by the hundred, fuzzing
 	@$(NEED) go gcc
 	G0_SLOW=1 $(GO) test -race -count=1 -timeout 30m -run Slow ./...
-	.ci/fuzz 20s
+	.ci/fuzz 5s
 
 bench: ## Measure what docs/performance.md says, naming the machine
 	@$(NEED) go

@@ -105,7 +105,7 @@ func TestPipeline(t *testing.T) {
 	const dryRun = `-        auto_enabled: ${G0_KILLSWITCH_AUTO:false}
 +        auto_enabled: false
 `
-	const address = `-          address: ${G0_ADDRESS:127.0.0.1:6040}
+	const address = `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
 +          address: 127.0.0.1:6040
 `
 	const warned = ": this version reads it and enforces nothing of it"
@@ -117,8 +117,8 @@ func TestPipeline(t *testing.T) {
 		{name: "forwarding", in: specForwarding, changes: address + dryRun + quiet},
 		{
 			name: "receiver", in: specReceiver,
-			changes: `-          address: ${G0_ADDRESS:127.0.0.1:6040}
--          auth_token: ${G0_AUTH_TOKEN:}
+			changes: `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
+-          auth_token: "${G0_AUTH_TOKEN:}"
 +          address: 127.0.0.1:6040
 +          auth_token: "${G0_DAEMON_AUTH_TOKEN}"
 ` + dryRun + quiet,
@@ -126,9 +126,9 @@ func TestPipeline(t *testing.T) {
 		},
 		{
 			name: "everything", in: everything,
-			changes: `-          address: ${G0_ADDRESS:127.0.0.1:6040}
--          auth_token: ${G0_AUTH_TOKEN:}
--          operator_token: ${G0_OPERATOR_TOKEN:}
+			changes: `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
+-          auth_token: "${G0_AUTH_TOKEN:}"
+-          operator_token: "${G0_OPERATOR_TOKEN:}"
 +          address: '[::1]:7000'
 +          auth_token: "${G0_DAEMON_AUTH_TOKEN}"
 +          operator_token: "${G0_DAEMON_OPERATOR_TOKEN}"
@@ -178,7 +178,7 @@ func TestPipeline(t *testing.T) {
 		},
 		{
 			name: "empty lists", in: `{"eventReceiver": {"enabled": true, "allowedHosts": []}, "killSwitch": {"rules": []}}`,
-			changes: `-          address: ${G0_ADDRESS:127.0.0.1:6040}
+			changes: `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
 +          address: 127.0.0.1:6040
 -          allowed_hosts: [ host.docker.internal ]
 +          allowed_hosts: []

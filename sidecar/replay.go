@@ -66,6 +66,9 @@ func serveTetragon(cmd *cobra.Command, file string, f replayFlags) error {
 			return err
 		}
 	}
+	if err := removeStale(f.socket); err != nil {
+		return err
+	}
 	l, err := net.Listen("unix", f.socket)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -77,6 +80,18 @@ func serveTetragon(cmd *cobra.Command, file string, f replayFlags) error {
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "serving %d events of %s on unix://%s\n", server.Events(), file, f.socket)
 	return server.Run(cmd.Context())
+}
+
+// removeStale removes a socket that nobody listens on any more.
+func removeStale(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Type() != os.ModeSocket {
+		return nil // Listen says what is wrong, if anything is
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		return errors.Join(fmt.Errorf("another server listens on %s", path), c.Close())
+	}
+	return os.Remove(path)
 }
 
 // maxLine bounds one recorded event in bytes: what the receiver takes.

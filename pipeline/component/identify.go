@@ -85,6 +85,9 @@ func (rt *Runtime) newIdentify(conf *service.ParsedConfig, res *service.Resource
 	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, identify.Changed) {
 		derived, changed := st.Apply(ev)
 		warn.security(ev)
+		for _, d := range derived {
+			warn.security(d)
+		}
 		return derived, changed
 	}), nil
 }

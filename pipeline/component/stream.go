@@ -18,19 +18,23 @@ import (
 )
 
 // Stream is a pipeline that is ready to run.
-type Stream struct{ stream *service.Stream }
+type Stream struct {
+	stream *service.Stream
+	vars   *variables
+}
 
 // NewStream builds the pipeline that text describes, with env's components. name
 // stands in errors for the file. lookup gives environment variables. What would
 // let the guard lose or reorder events is refused, see [checkPipeline].
 func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup func(string) (string, bool)) (*Stream, error) {
-	if err := checkVariables(name, text, lookup); err != nil {
+	vars := &variables{lookup: lookup}
+	if err := vars.check(name, text); err != nil {
 		return nil, err
 	}
 	b := env.NewStreamBuilder()
-	b.SetEnvVarLookupFunc(lookup)
+	b.SetEnvVarLookupFunc(vars.get)
 	if err := b.SetYAML(text); err != nil {
-		return nil, located(name, err)
+		return nil, vars.hide(located(name, err))
 	}
 	if err := checkPipeline(b, name, text); err != nil {
 		return nil, err
@@ -40,24 +44,24 @@ func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup 
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	b = env.NewStreamBuilder()
-	b.SetEnvVarLookupFunc(lookup)
+	b.SetEnvVarLookupFunc(vars.get)
 	b.SetLogger(rt.Log)
 	if err := b.SetYAML(guarded); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, vars.hide(fmt.Errorf("%s: %w", name, err))
 	}
 	b.SetThreads(1)
 	s, err := b.Build()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, vars.hide(fmt.Errorf("%s: %w", name, err))
 	}
-	return &Stream{s}, nil
+	return &Stream{s, vars}, nil
 }
 
 // Run runs the stream until its inputs end.
 func (s *Stream) Run() error {
 	// The stream ends when the intake was drained, not on a context: cut short
 	// it would leave accepted events undecided.
-	return s.stream.Run(context.Background())
+	return s.vars.hide(s.stream.Run(context.Background()))
 }
 
 // Stop ends a stream that did not end by itself.

@@ -263,3 +263,40 @@ func TestPipelinesThatBreakPromisesAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// What stands in a variable is a value, whatever it looks like, and stays secret.
+func TestVariablesAreValues(t *testing.T) {
+	yaml := func(quoted string) string {
+		return strings.Replace(pipeline("/nowhere", allStages(), "drop: {}"), "auth_token: "+token, "auth_token: "+quoted, 1)
+	}
+	values := []string{
+		"12345678901234567890", "true-or-not", `quo"te\and more`, "!abcdefghijklmnopq", "abcdefghijklmnop #qrstuv", "a: b, c: d }", "~~~~~~~~~~~~~~~~",
+	}
+	for _, value := range values {
+		t.Setenv("G0_TEST_TOKEN", value)
+		dir := t.TempDir()
+		s, err := tryStart(t, dir, strings.ReplaceAll(yaml(`"${G0_TEST_TOKEN}"`), "/nowhere", dir))
+		if err != nil {
+			t.Fatalf("%q: %v", value, err)
+		}
+		for shown, want := range map[string]int{value: http.StatusOK, value[:len(value)-1]: http.StatusUnauthorized, "": http.StatusUnauthorized} {
+			req, err := http.NewRequest(http.MethodPost, s.url+"/events", strings.NewReader(injection))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.SetBasicAuth("g0", shown)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("token %q, shown %q: %s, want %d", value, shown, resp.Status, want)
+			}
+		}
+		s.stop()
+		if _, err := tryStart(t, t.TempDir(), yaml("${G0_TEST_TOKEN}")); err == nil || strings.Contains(err.Error(), value) {
+			t.Errorf("unquoted %q: %v, want an error that does not show it", value, err)
+		}
+	}
+}

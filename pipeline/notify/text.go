@@ -89,7 +89,11 @@ func addAct(add func(string, ...string), ev *event.Event) {
 		add("Tool", t.Name, prefixed("runs ", t.Command))
 	}
 	if p := ev.Process; p != nil {
-		add("Process", p.Exe, p.Args, fmt.Sprintf("(pid %d)", p.PID))
+		pid := ""
+		if p.PID != 0 {
+			pid = fmt.Sprintf("(pid %d)", p.PID)
+		}
+		add("Process", p.Exe, p.Args, pid)
 	}
 	if f := ev.File; f != nil {
 		add("File", f.Path, prefixed("to ", f.NewPath), paren(f.Op))

@@ -36,7 +36,7 @@ var evidenceWords = map[event.Evidence]string{
 
 var actionWords = map[event.Action]string{
 	event.ActionObserved: "observed only",
-	event.ActionDenied:   "denied by the kernel",
+	event.ActionDenied:   "denied",
 	event.ActionKilled:   "process killed by the kernel",
 }
 

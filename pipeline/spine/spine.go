@@ -138,7 +138,11 @@ func (s *Spine) recover() error {
 	if err := s.Intake.Recover(s.seq); err != nil {
 		return fmt.Errorf("recover journal: %w", err)
 	}
-	if r := s.journal.Recovered(); r.LostTo >= r.LostFrom && r.LostTo > 0 {
+	r := s.journal.Recovered()
+	if r.TornTail || r.Detail != "" {
+		s.Log.Warn("journal mended", "torn_tail", r.TornTail, "salvaged", r.Salvaged, "what", r.Detail)
+	}
+	if r.LostTo >= r.LostFrom && r.LostTo > 0 {
 		s.Board.Count("journal", "damaged", r.Detail, r.LostTo-r.LostFrom+1)
 	}
 	if last, err := s.journal.Read(s.journal.Last()); err == nil {

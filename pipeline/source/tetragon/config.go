@@ -74,7 +74,8 @@ type Policy struct {
 // Mode of an expected policy.
 type Mode string
 
-// The modes. An observing policy may also enforce.
+// The modes. An observing policy may also enforce, but not be in monitor mode:
+// Tetragon has that only for one that was made to enforce.
 const (
 	ModeObserve Mode = "observe"
 	ModeEnforce Mode = "enforce"
@@ -86,7 +87,7 @@ func DefaultConfig() Config {
 	return Config{
 		Address:      unixScheme + "/var/run/tetragon/tetragon.sock",
 		PollInterval: 10 * time.Second,
-		Backoff:      Backoff{Min: 200 * time.Millisecond, Max: 30 * time.Second},
+		Backoff:      Backoff{Min: 200 * time.Millisecond, Max: 5 * time.Second},
 	}
 }
 

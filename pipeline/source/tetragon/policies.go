@@ -160,7 +160,7 @@ func inspect(want Mode, p *api.TracingPolicyStatus) (fault, string) {
 	default: // being loaded or unloaded
 		return missing, p.GetState().String()
 	}
-	if want == ModeObserve {
+	if want == ModeObserve && p.GetMode() != api.TracingPolicyMode_TP_MODE_MONITOR {
 		return right, ""
 	}
 	switch p.GetMode() {

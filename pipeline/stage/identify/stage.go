@@ -72,8 +72,9 @@ func (s *Stage) Apply(ev *event.Event) (derived []*event.Event, changed Changed)
 		derived = append(derived, d)
 	}
 	if who.ID != "" && !s.admit(who.ID) {
+		// Pooled under their gateway they would add up to what stops it.
 		derived = append(derived, s.tooMany(ev)...)
-		who.ID = ""
+		who = event.Agent{Claim: who.Claim}
 	}
 	if who != ev.Agent {
 		changed = ChangedAgent

@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -94,6 +95,9 @@ func (l *loader) add(line []byte) error {
 	var resp api.GetEventsResponse
 	if err := decoder.Unmarshal(line, &resp); err != nil {
 		return fmt.Errorf("read event: %w", err)
+	}
+	if resp.GetEvent() == nil {
+		return errors.New("read event: is none of Tetragon's")
 	}
 	raw, err := proto.Marshal(&resp)
 	if err != nil {

@@ -222,7 +222,7 @@ func TestPolicies(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.jsonl")
-	if err := os.WriteFile(broken, []byte("{\"node_name\":\"a\"}\n\n{\"node_name\":\n"), 0o600); err != nil {
+	if err := os.WriteFile(broken, []byte(`{"process_exec":{}}`+"\n\n{\"node_name\":\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	long := filepath.Join(dir, "long.jsonl")
@@ -243,7 +243,8 @@ func TestBadOptions(t *testing.T) {
 		{"no such file", Options{Listen: l, Files: []string{"none"}}, "no such file"},
 		{"a bad line in a file", Options{Listen: l, Files: []string{broken}}, "broken.jsonl:3:"},
 		{"a long line", Options{Listen: l, Files: []string{long}}, "long.jsonl:1:"},
-		{"a bad line", Options{Listen: l, Lines: [][]byte{[]byte("{}"), []byte("[")}}, "line 2:"},
+		{"a bad line", Options{Listen: l, Lines: [][]byte{[]byte(`{"process_exec":{}}`), []byte("[")}}, "line 2:"},
+		{"no event of Tetragon's", Options{Listen: l, Lines: [][]byte{[]byte(`{"type":"tool.executed"}`)}}, "line 1: read event: is none of Tetragon's"},
 		{"nothing to loop over", Options{Listen: l, Loop: true}, "loop"},
 	}
 	for _, tt := range tests {
