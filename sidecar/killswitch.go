@@ -70,6 +70,9 @@ func orderCmd(verb, short string, client func() (*control.Client, error), give o
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s (%s)\n", event.Clean(a.Agent.Key, 128), a.Agent.State, a.Outcome)
+			if a.Outcome == control.OutcomeNone {
+				fmt.Fprintln(cmd.ErrOrStderr(), "g0: nothing had to be done: is the name right? g0 killswitch status lists who is stopped")
+			}
 			if a.Outcome == control.OutcomeFailed || a.Outcome == control.OutcomePending {
 				return fmt.Errorf("the actions are %s; g0 killswitch status shows them", a.Outcome)
 			}

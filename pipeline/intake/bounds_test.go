@@ -161,3 +161,26 @@ func TestLongNamesAreNotKept(t *testing.T) {
 		t.Errorf("%d unnamed, want 1", n)
 	}
 }
+
+// A burst is slowed down, not refused, while the stream makes room.
+func TestASenderWaitsForRoom(t *testing.T) {
+	opt := intake.DefaultOptions()
+	opt.MaxBacklog, opt.Reserved, opt.Patience = 2, 0, time.Minute
+	h := open(t, t.TempDir(), opt)
+	if _, err := h.Accept(t.Context(), []*event.Event{posted("x", "a"), posted("x", "a")}); err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan []int, 1)
+	go func() {
+		refused, err := h.Accept(context.Background(), []*event.Event{posted("x", "a")})
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- refused
+	}()
+	h.all(t, 2)
+	if refused := <-accepted; refused != nil {
+		t.Errorf("refused %v", refused)
+	}
+	h.all(t, 1)
+}
