@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 NEED     = .ci/need
 
-.PHONY: build demo run test test-slow bench lint fmt generate clean help
+.PHONY: build demo run test test-slow fuzz bench lint fmt generate clean help
 .DEFAULT_GOAL := help
 
 build: ## Build bin/g0
@@ -24,10 +24,12 @@ test: ## Run the tests, with the race detector
 	@$(NEED) go gcc
 	$(GO) test -race -timeout 8m ./...
 
-test-slow: ## Run the long tests: crashes by the hundred, fuzzing
+test-slow: ## Run the long tests: crash after crash
 	@$(NEED) go gcc
 	G0_SLOW=1 $(GO) test -race -count=1 -timeout 30m -run Slow ./...
-	.ci/fuzz 5s
+
+fuzz: ## Look for new inputs that break a parser, 20 s each; their seeds are in make test
+	.ci/fuzz 20s
 
 bench: ## Measure what docs/performance.md says, naming the machine
 	@$(NEED) go

@@ -51,7 +51,7 @@ func FuzzRecords(f *testing.F) {
 		f.Add(lines[0])
 		f.Add([]byte("[" + string(bytes.Join(lines[:2], []byte(","))) + "]"))
 	}
-	for _, seed := range []string{specExample, "[", "[]", "[,]", "[{}}]", "{\"a\":\"\\", "x\n{}\n", "\ufeff{}", "[[],{}]x"} {
+	for _, seed := range []string{specExample, "[", "[]", "[,]", "[{}}]", "null", "{\"a\":\"\\", "x\n{}\n", "\ufeff{}", "[[],{}]x"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -91,7 +91,7 @@ func FuzzRecords(f *testing.F) {
 func values(body []byte) ([]string, bool) {
 	var all []jsontext.Value
 	trimmed := trimSpace(body)
-	if json.Unmarshal(trimmed, &all) != nil {
+	if !bytes.HasPrefix(trimmed, []byte("[")) || json.Unmarshal(trimmed, &all) != nil {
 		if !jsontext.Value(trimmed).IsValid() || !bytes.HasPrefix(trimmed, []byte("{")) {
 			return nil, false
 		}
