@@ -106,10 +106,9 @@ func loadPipeline(pipeline, daemon string) (pipelineSource, error) {
 	}
 }
 
-// The collector runs a fifth as often as by default, until the heap nears the
-// limit: the live heap is a few megabytes, so that is cheap in memory and gains
-// a quarter of the throughput (docs/performance.md). GOGC and GOMEMLIMIT in the
-// environment win.
+// The collector runs more rarely than by default until the heap nears the limit,
+// which gains throughput for memory (docs/performance.md has both sides). GOGC and
+// GOMEMLIMIT in the environment win.
 const (
 	gcPercent   = 400
 	memoryLimit = 64 << 20

@@ -62,8 +62,8 @@ func rewrite(m *service.Message, ev *event.Event, content []byte) *service.Messa
 }
 
 // scratch holds buffers that contents are written into before their length is
-// known. On the recorded mix it makes the stream a tenth faster than a guess at
-// the length.
+// known. Against 2 kB made for each that saves 1.2 kB an event and no time
+// (BenchmarkStream/default/batch=64: 7,648 and 8,886 B/op, times alike).
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // maxScratch bounds a buffer that is kept.
