@@ -40,6 +40,9 @@ func Decode(b []byte) (*Event, error) {
 	if e.Process != nil {
 		e.Process.Start = inRange(e.Process.Start)
 	}
+	if k := e.KillSwitch; k != nil {
+		k.Expires = inRange(k.Expires)
+	}
 	if c := e.Coverage; c != nil {
 		c.Since, c.Until = inRange(c.Since), inRange(c.Until)
 	}

@@ -52,6 +52,8 @@ type Event struct {
 	Session Session `json:"session,omitzero"`
 	// Container it happened in. Zero: on the host, or not known.
 	Container Container `json:"container,omitzero"`
+	// Labels of the container or pod, as Docker or Kubernetes have them.
+	Labels map[string]string `json:"labels,omitzero"`
 	// Host is the node's name as the source gives it.
 	Host string `json:"host,omitzero"`
 	// Process that acted; nil where the source does not see processes.
@@ -92,6 +94,8 @@ type Event struct {
 	KillSwitch *KillSwitch `json:"killswitch,omitzero"`
 	// Coverage is set in coverage.* events.
 	Coverage *Coverage `json:"coverage,omitzero"`
+	// Baseline is set in baseline.* events that g0 concluded.
+	Baseline *Baseline `json:"baseline,omitzero"`
 	// Origin is how the record reached g0: the evidence for Agent.
 	Origin Origin `json:"origin,omitzero"`
 	// Data is the source's free part, a JSON object: the plugin's "data", Falco's
@@ -113,6 +117,7 @@ const (
 	SourceOpenClaw Source = "openclaw"
 	SourceTetragon Source = "tetragon"
 	SourceFalco    Source = "falco"
+	SourceDocker   Source = "docker" // what the container runtime says of its containers
 	SourceG0       Source = "g0"
 )
 
@@ -315,6 +320,10 @@ type KillSwitch struct {
 	Rule string `json:"rule,omitzero"`
 	// Reason in words. Attacker text may be in it.
 	Reason string `json:"reason,omitzero"`
+	// Scope of the decision: "" for one agent, "gateway", or "global" for all.
+	Scope string `json:"scope,omitzero"`
+	// Expires is when the stop ends by itself; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
 	// Actor is the person who asked, "uid:1000" or the operator token's name.
 	Actor string `json:"actor,omitzero"`
 	// Action is the name of the action of a result, "file".
@@ -343,6 +352,22 @@ type Coverage struct {
 	// Since and Until bound the time without sight.
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
+}
+
+// Baseline is what is unusual for an agent.
+type Baseline struct {
+	// Feature that it is about: "tool", "binary", "destination", "file", "type",
+	// or "rate".
+	Feature string `json:"feature"`
+	// Item that is new for the agent; in baseline.rate, what came so often.
+	// Attacker text may be in it.
+	Item string `json:"item,omitzero"`
+	// Rate that was seen, in events a minute; in baseline.rate only.
+	Rate float64 `json:"rate,omitzero"`
+	// Usual rate, in events a minute; in baseline.rate only.
+	Usual float64 `json:"usual,omitzero"`
+	// Known is how many items of the feature the agent is known for.
+	Known int `json:"known,omitzero"`
 }
 
 // Derive makes an event that stage concludes from e. Its ID is e's followed by

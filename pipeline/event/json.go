@@ -21,6 +21,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w.str("severity", e.Severity.String())
 	e.Session.append(&w)
 	e.Container.append(&w)
+	w.strMap("labels", e.Labels)
 	w.str("host", e.Host)
 	if e.Process != nil {
 		e.Process.append(&w)
@@ -52,6 +53,9 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	}
 	if e.Coverage != nil {
 		e.Coverage.append(&w)
+	}
+	if e.Baseline != nil {
+		e.Baseline.append(&w)
 	}
 	e.Origin.append(&w)
 	if len(e.Data) > 0 {
@@ -238,6 +242,8 @@ func (k *KillSwitch) append(w *writer) {
 		w.text("state", k.State)
 		w.str("rule", k.Rule)
 		w.str("reason", k.Reason)
+		w.str("scope", k.Scope)
+		w.time("expires", k.Expires)
 		w.str("actor", k.Actor)
 		w.str("action", k.Action)
 		w.bool("verified", k.Verified)
@@ -255,5 +261,19 @@ func (c *Coverage) append(w *writer) {
 		w.uint("count", c.Count)
 		w.time("since", c.Since)
 		w.time("until", c.Until)
+	})
+}
+
+func (b *Baseline) append(w *writer) {
+	w.object("baseline", func() {
+		w.text("feature", b.Feature)
+		w.str("item", b.Item)
+		if b.Rate != 0 {
+			w.float("rate", b.Rate)
+		}
+		if b.Usual != 0 {
+			w.float("usual", b.Usual)
+		}
+		w.int("known", int64(b.Known))
 	})
 }

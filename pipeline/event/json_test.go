@@ -26,6 +26,7 @@ func full() *Event {
 		Agent:     Agent{ID: "a", Gateway: "g", By: ByKernel, Claim: "b"},
 		Session:   Session{ID: "s", Key: "agent:a:main"},
 		Container: Container{ID: "c", Name: "n", Image: "i", Pod: "p", Namespace: "ns"},
+		Labels:    map[string]string{"b": "2", "a\"": "1\n"},
 		Host:      "h",
 		Process: &Process{PID: 7, Start: at, Exe: "/bin/x", Args: "a \"b\"\n\x1b\u2028", Command: "cmd", Cwd: "/", UID: &uid, ExecID: "e",
 			Ancestors: []Ancestor{{PID: 1, Exe: "/init", Args: "z", ExecID: "f"}, {}}, Signal: "SIGKILL", Status: 3},
@@ -37,9 +38,10 @@ func full() *Event {
 		DuplicateOf: "01JC", Unparsed: []string{"x", "y"}, Stage: "correlate", Cause: "01JB",
 		Threat: &Threat{Rule: "CT-001", Title: "t", Confidence: 0.875, Attack: []string{"T1048"}, Atlas: []string{"AML.T0051"},
 			Narrative: "n", Inferred: true, Suspects: []string{"a"}, Evidence: []Proof{{ID: "1", Type: "error", Source: SourceFalco, Received: at, Summary: "s"}}},
-		KillSwitch: &KillSwitch{State: "tripped", Rule: "CT-001", Reason: "r", Actor: "uid:0", Action: "file", Verified: true,
+		KillSwitch: &KillSwitch{State: "tripped", Rule: "CT-001", Reason: "r", Scope: "global", Expires: at, Actor: "uid:0", Action: "file", Verified: true,
 			Error: "e", TookNS: 12, Evidence: []string{"1"}},
 		Coverage: &Coverage{What: "w", Reason: "r", Detail: "d", Count: 9, Since: at, Until: at},
+		Baseline: &Baseline{Feature: "rate", Item: "exec", Rate: 9.5, Usual: 1.25, Known: 7},
 		Origin:   Origin{Peer: "127.0.0.1", Token: "t", Agent: "a", Gateway: "g", Sensor: true, PolicyMode: "enforce"},
 		Data:     jsontext.Value(`{"ns":1795437901817298702,"x":[1.0,"\u0041"]}`),
 		Raw:      []byte(`{"type":"x"}`),
@@ -73,7 +75,7 @@ func TestFull(t *testing.T) {
 func TestAppendJSONAgrees(t *testing.T) {
 	base := &Event{Schema: SchemaVersion, Type: "error"}
 	bare := full()
-	bare.Threat, bare.KillSwitch, bare.Coverage = &Threat{}, &KillSwitch{}, &Coverage{}
+	bare.Threat, bare.KillSwitch, bare.Coverage, bare.Baseline = &Threat{}, &KillSwitch{}, &Coverage{}, &Baseline{}
 	bare.Process, bare.File, bare.Network, bare.Tool = &Process{}, &File{}, &Network{}, &Tool{}
 	for name, ev := range map[string]*Event{"full": full(), "zero": {}, "base": base, "empty parts": bare} {
 		t.Run(name, func(t *testing.T) {

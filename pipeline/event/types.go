@@ -45,6 +45,11 @@ const (
 	TypeSessionAccess       = "session.access"        // a transcript was read
 	TypeContainerRoot       = "container.root"        // a process in a container runs as root
 	TypeGatewayExternalBind = "gateway.external_bind" // the gateway listens for other machines
+	TypeCognitiveModified   = "cognitive.modified"    // a file that instructs the agent was changed: SOUL.md, MEMORY.md ...
+
+	// What the container runtime reports.
+	TypeContainerStarted = "container.started" // a container runs, or ran when g0 began to watch
+	TypeContainerStopped = "container.stopped" // a container ended
 
 	// What else the kernel's sensors report.
 	TypeProcessExec   = "process.exec"   // a program was started
@@ -65,6 +70,12 @@ const (
 	TypeKillSwitchAction    = "killswitch.action"           // what came of stopping or resuming it
 	TypeKillSwitchStopAsked = "killswitch.stop_requested"   // a person asks to stop an agent
 	TypeKillSwitchResumeAsk = "killswitch.resume_requested" // a person asks to let it go on
+	TypeBaselineFirstSeen   = "baseline.first_seen"         // an agent did what it never did while it was learned
+	TypeBaselineRate        = "baseline.rate"               // an agent does something far more often than it used to
+	TypeBaselineActive      = "baseline.active"             // enough was learned of an agent: what is new is told from now on
+	TypeBaselineImportAsk   = "baseline.import_requested"   // a person, or the store, brings an agent's baseline
+	TypeBaselineFreezeAsk   = "baseline.freeze_requested"   // a person ends an agent's learning, or lets it go on
+	TypeBaselineResetAsk    = "baseline.reset_requested"    // a person wants an agent's baseline forgotten
 	TypeTimer               = "timer.fired"                 // time has passed, for stages that wait
 )
 
@@ -129,6 +140,7 @@ var types = map[string]typeInfo{
 	TypeSessionAccess:       {SeverityMedium, true},
 	TypeContainerRoot:       {SeverityMedium, true},
 	TypeGatewayExternalBind: {SeverityHigh, true},
+	TypeCognitiveModified:   {SeverityHigh, true},
 
 	TypeIdentityConflict:    {SeverityMedium, true},
 	TypeCoverageLost:        {SeverityHigh, true},
@@ -162,7 +174,16 @@ var types = map[string]typeInfo{
 	TypeKernelProbe:      {SeverityLow, false},
 	TypeFalcoAlert:       {SeverityLow, false},
 	TypeFalcoMetrics:     {SeverityInfo, false},
+	TypeContainerStarted: {SeverityInfo, false},
+	TypeContainerStopped: {SeverityInfo, false},
 	TypeTimer:            {SeverityInfo, false},
+
+	TypeBaselineFirstSeen: {SeverityLow, false},
+	TypeBaselineRate:      {SeverityMedium, false},
+	TypeBaselineActive:    {SeverityInfo, false},
+	TypeBaselineImportAsk: {SeverityInfo, false},
+	TypeBaselineFreezeAsk: {SeverityInfo, false},
+	TypeBaselineResetAsk:  {SeverityInfo, false},
 }
 
 // SeverityOf gives the severity of a type by itself; SeverityInfo for a type
@@ -199,7 +220,7 @@ func SecurityTypes() []string {
 }
 
 // reserved are the first words of types that only g0 itself may give.
-var reserved = []string{"threat", "killswitch", "coverage", "identity", "timer", "g0"}
+var reserved = []string{"threat", "killswitch", "coverage", "identity", "baseline", "timer", "g0"}
 
 // ErrReserved is the error about a record whose type is [Reserved].
 var ErrReserved = errors.New("is for g0 itself")

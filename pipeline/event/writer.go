@@ -1,8 +1,10 @@
 package event
 
 import (
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,6 +94,22 @@ func (w *writer) strs(k string, vs []string) {
 		w.quote(v)
 	}
 	w.close(']')
+}
+
+// strMap writes an object, its keys sorted, that is left out when empty.
+func (w *writer) strMap(k string, m map[string]string) {
+	if len(m) == 0 {
+		return
+	}
+	w.key(k)
+	w.open('{')
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		w.element()
+		w.quote(name)
+		w.buf = append(w.buf, ':')
+		w.quote(m[name])
+	}
+	w.close('}')
 }
 
 func (w *writer) uint(k string, v uint64) {

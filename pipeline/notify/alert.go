@@ -46,6 +46,14 @@ type Alert struct {
 	// Suppressed counts the events that the rate limit held back since the
 	// category's last alert; empty where there were none.
 	Suppressed []Suppressed `json:"suppressed,omitzero"`
+	// Incident is the same for alerts that belong to one attack: targets that
+	// have threads or incidents put them together under it. Empty: it stands
+	// alone.
+	Incident string `json:"incident,omitzero"`
+	// Ends says that the incident is over.
+	Ends bool `json:"ends,omitzero"`
+	// Digest is set where the alert sums up an interval; Event is nil then.
+	Digest *Digest `json:"digest,omitzero"`
 	// Event without Raw; nil in a summary.
 	Event *event.Event `json:"event,omitzero"`
 	// Truncated says that long parts of Event were cut or left out.

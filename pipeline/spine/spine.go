@@ -55,6 +55,17 @@ type Timed interface {
 	NextDeadline() time.Time
 }
 
+// Sharded is a [Stage] that keeps the larger part of its state apart for each
+// agent, so that a snapshot writes only what changed.
+type Sharded interface {
+	// Shards gives the shards, by agent, that events after the one numbered since
+	// changed; a nil value is one that is gone. 0: all there are. It must give the
+	// same again until a later since, since a snapshot may fail.
+	Shards(since uint64) (map[string][]byte, error)
+	// RestoreShards takes back what snapshots saved; it is called after Restore.
+	RestoreShards(map[string][]byte) error
+}
+
 // Service carries out what stages decided. Flush returns when everything handed
 // to it so far is durable: no snapshot is written before.
 type Service interface {
