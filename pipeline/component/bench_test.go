@@ -75,6 +75,7 @@ type feed struct {
 	failed  error
 	ids     ulid.MonotonicReader
 	empty   bool // give the raw records, unparsed
+	message func(*event.Event) *service.Message
 }
 
 func (*feed) Connect(context.Context) error { return nil }
@@ -105,7 +106,7 @@ func (f *feed) ReadBatch(context.Context) (service.MessageBatch, service.AckFunc
 		ev.Seq, ev.Origin = uint64(f.sent), rec.Origin
 		ev.ID = ulid.MustNew(uint64(f.sent), f.ids).String()
 		ev.Received = f.start.Add(time.Duration(f.sent) * 10 * time.Microsecond)
-		batch = append(batch, messageOf(ev))
+		batch = append(batch, f.message(ev))
 	}
 	return batch, func(context.Context, error) error {
 		f.acked.Add(int64(len(batch)))
@@ -120,7 +121,7 @@ func (f *feed) ReadBatch(context.Context) (service.MessageBatch, service.AckFunc
 // defaultPipeline is what config/pipeline.yaml does between input and output,
 // with notification on.
 const defaultPipeline = `
-input: { feed: {} }
+input: { g0_feed: {} }
 pipeline:
   threads: 1
   processors:
@@ -136,7 +137,7 @@ metrics: { none: {} }
 
 // emptyPipeline is what Benthos itself costs.
 const emptyPipeline = `
-input: { feed: {} }
+input: { g0_feed: {} }
 pipeline:
   threads: 1
   processors: [ noop: {}, noop: {}, noop: {}, noop: {}, noop: {} ]
@@ -151,15 +152,20 @@ func runFeed(tb testing.TB, f *feed, pipeline string) {
 	if err := Register(env, rt); err != nil {
 		tb.Fatal(err)
 	}
-	err := env.RegisterBatchInput("feed", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Resources) (service.BatchInput, error) {
+	err := env.RegisterBatchInput("g0_feed", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Resources) (service.BatchInput, error) {
 		return f, nil
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	text, deferred, err := complete(pipeline)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	rt.deferred, f.message = deferred, rt.message
 	b := env.NewStreamBuilder()
 	b.SetLogger(slog.New(slog.DiscardHandler))
-	if err := b.SetYAML(pipeline); err != nil {
+	if err := b.SetYAML(text); err != nil {
 		tb.Fatal(err)
 	}
 	s, err := b.Build()

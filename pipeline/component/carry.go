@@ -16,7 +16,8 @@ import (
 // context, being one, so that a stage need not decode the content again; content
 // remembers the bytes that stand for it, so that a stage sees when somebody
 // changed them; written says that g0 wrote them, not a processor of the user;
-// failed says that the message was counted as failed.
+// failed says that the message was counted as failed. While nobody reads the
+// content there is none: see content.go.
 type carried struct {
 	context.Context
 	ev      *event.Event

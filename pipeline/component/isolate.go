@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/benthosdev/benthos/v4/public/service"
+	"gopkg.in/yaml.v3"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
@@ -60,6 +61,7 @@ type isolate struct {
 	child   *service.OwnedOutput
 	timeout time.Duration
 	board   *coverage.Board // nil outside g0 run
+	unread  bool            // the output is drop: contents need not be written
 
 	queue   chan service.MessageBatch
 	waiting atomic.Int64 // bytes in queue
@@ -87,10 +89,20 @@ func newIsolate(conf *service.ParsedConfig, board *coverage.Board) (*isolate, er
 	if err != nil {
 		return nil, err
 	}
+	inner, err := conf.FieldAny("output")
+	if err != nil {
+		return nil, err
+	}
 	return &isolate{
-		child: child, timeout: timeout, board: board,
+		child: child, timeout: timeout, board: board, unread: drops(inner),
 		queue: make(chan service.MessageBatch, n), ended: make(chan struct{}),
 	}, nil
+}
+
+// drops says whether an output's configuration is that of drop, and nothing else.
+func drops(conf any) bool {
+	n, ok := conf.(*yaml.Node)
+	return ok && len(n.Content) == 2 && n.Content[0].Value == "drop"
 }
 
 // Connect starts the output and the goroutine that writes to it; Close ends them.
@@ -124,9 +136,14 @@ func (o *isolate) WriteBatch(_ context.Context, batch service.MessageBatch) erro
 	return nil
 }
 
-// sizeOf is the bytes of a batch's contents.
+// sizeOf is the bytes of a batch's contents, those that are still to be written
+// by their largest part.
 func sizeOf(batch service.MessageBatch) (n int64) {
 	for _, m := range batch {
+		if c := carriedBy(m); c.unwritten() {
+			n += int64(len(c.ev.Raw))
+			continue
+		}
 		if b, err := m.AsBytes(); err == nil { // else the output will say so
 			n += int64(len(b))
 		}
@@ -140,6 +157,9 @@ func (o *isolate) write(ctx context.Context) {
 		o.waiting.Add(-sizeOf(batch))
 		batch = o.more(batch)
 		once, cancel := context.WithTimeout(ctx, o.timeout)
+		if !o.unread {
+			batch = allWritten(batch)
+		}
 		if err := o.child.WriteBatch(once, batch); err != nil {
 			o.lost("failed", err.Error(), len(batch))
 		}

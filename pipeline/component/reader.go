@@ -8,6 +8,7 @@ import (
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 )
 
@@ -25,7 +26,9 @@ type reader struct {
 	baton baton
 	ended chan struct{}
 	end   func() // closes ended, once
-	mine  bool
+	// message makes the message of an event.
+	message func(*event.Event) *service.Message
+	mine    bool
 }
 
 // ReadBatch gives the next events if this input carries; otherwise it waits
@@ -51,7 +54,7 @@ func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.A
 	}
 	batch := make(service.MessageBatch, len(evs))
 	for i, ev := range evs {
-		batch[i] = messageOf(ev)
+		batch[i] = r.message(ev)
 	}
 	return batch, func(_ context.Context, err error) error {
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/guard0-ai/g0-sidecar/config"
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 )
 
@@ -33,6 +34,9 @@ type Runtime struct {
 	ended      chan struct{}
 	end        func()
 	policyMode atomic.Pointer[func(string) string]
+	// deferred says that inputs leave contents out, see content.go. It is set
+	// before the stream is built.
+	deferred bool
 }
 
 // Register adds g0's components to env. It is called once for an environment.
@@ -50,6 +54,7 @@ func Register(env *service.Environment, rt *Runtime) error {
 		env.RegisterBatchProcessor("g0_correlate", correlateSpec(), rt.newCorrelate),
 		env.RegisterBatchProcessor("g0_killswitch", killswitchSpec(), rt.newKillswitch),
 		env.RegisterBatchProcessor("g0_notify", notifySpec(), rt.newNotify),
+		env.RegisterBatchProcessor(contentName, contentSpec(), newContentWriter),
 		env.RegisterBatchOutput(IsolateName, isolateSpec(), func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
 			out, err := newIsolate(conf, rt.board())
 			if err == nil && rt.Spine != nil {
@@ -63,7 +68,15 @@ func Register(env *service.Environment, rt *Runtime) error {
 var errNeedsRun = errors.New("this input journals what it takes, so it works only under g0 run")
 
 func (rt *Runtime) reader() reader {
-	return reader{spine: rt.Spine, baton: rt.baton, ended: rt.ended, end: rt.end}
+	return reader{spine: rt.Spine, baton: rt.baton, ended: rt.ended, end: rt.end, message: rt.message}
+}
+
+// message makes a message of an event that comes in.
+func (rt *Runtime) message(ev *event.Event) *service.Message {
+	if rt.deferred {
+		return unwrittenOf(ev)
+	}
+	return messageOf(ev)
 }
 
 func (rt *Runtime) board() *coverage.Board {

@@ -68,7 +68,11 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 		}
 		out = append(out, m)
 		for _, d := range derived {
-			out = append(out, messageOf(d))
+			if carriedBy(m).unwritten() {
+				out = append(out, unwrittenOf(d))
+			} else {
+				out = append(out, messageOf(d))
+			}
 		}
 	}
 	return []service.MessageBatch{out}, nil
@@ -123,6 +127,9 @@ const agentRoom = 128
 
 // refresh brings m's content up to what the event is now.
 func refresh(m *service.Message, ev *event.Event, was event.Agent, changed identify.Changed) *service.Message {
+	if carriedBy(m).unwritten() {
+		return m
+	}
 	switch changed {
 	case identify.ChangedMore:
 		return rewrite(m, ev, encode(ev.AppendJSON))

@@ -39,10 +39,11 @@ func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup 
 	if err := checkPipeline(b, name, text); err != nil {
 		return nil, err
 	}
-	guarded, err := complete(text)
+	guarded, deferred, err := complete(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	rt.deferred = deferred
 	b = env.NewStreamBuilder()
 	b.SetEnvVarLookupFunc(vars.get)
 	b.SetLogger(rt.Log)
@@ -139,15 +140,16 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 }
 
 // complete adds to a pipeline what g0 wants of every one: [IsolateName] around
-// the output, and no metrics where none are asked for, since Benthos's timers take
-// time at each event (docs/performance.md) and nobody reads them.
-func complete(text string) (string, error) {
+// the output, no metrics where none are asked for, since Benthos's timers take
+// time at each event (docs/performance.md) and nobody reads them, and contents
+// written late, if deferred says so.
+func complete(text string) (completed string, deferred bool, err error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return "", errors.New("is not a mapping")
+		return "", false, errors.New("is not a mapping")
 	}
 	root := doc.Content[0]
 	wrap := func(inner *yaml.Node) *yaml.Node {
@@ -168,8 +170,9 @@ func complete(text string) (string, error) {
 	if !have["metrics"] {
 		root.Content = append(root.Content, scalar("metrics"), mapping("none", nothing()))
 	}
+	deferred = deferContents(root)
 	b, err := yaml.Marshal(&doc)
-	return string(b), err
+	return string(b), deferred, err
 }
 
 func scalar(v string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: v} }
