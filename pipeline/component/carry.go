@@ -91,7 +91,7 @@ func eventOf(m *service.Message) (*event.Event, *service.Message, error) {
 		return nil, m, fmt.Errorf("read content: %w", err)
 	}
 	c := carriedBy(m)
-	if c != nil && same(c.content, content) {
+	if c.unwritten() && len(content) == 0 || c != nil && same(c.content, content) {
 		return c.ev, m, nil
 	}
 	ev, err := decode(content)

@@ -20,7 +20,7 @@ const contentName = "g0_content"
 func contentSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Writes each event into its message, for what comes behind.").
-		Description("Between stages of g0 messages have no content. `g0 run` puts this in front of the first processor " +
+		Description("Between stages of g0 messages have no content. `g0 run` puts this in front of the first processor "+
 			"that is not g0's; nobody else needs it.").
 		Example("Before a processor of yours", "What `g0 run` makes of a pipeline with a `mapping` in it.", `
 pipeline:
