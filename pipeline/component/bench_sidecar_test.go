@@ -110,7 +110,7 @@ func jsonl(b *testing.B, n int) []byte {
 func BenchmarkReceiver(b *testing.B) {
 	const lines = 1000
 	for _, behind := range []struct{ name, processors string }{
-		{"journal", "- noop: {}"}, {"whole", allStages()},
+		{"journal", "[]"}, {"whole", allStages()},
 	} {
 		for _, kind := range []struct {
 			name string
@@ -144,7 +144,7 @@ func BenchmarkTetragon(b *testing.B) {
 	}
 	lines := bytes.Split(bytes.TrimSpace(recorded), []byte("\n"))
 	for _, behind := range []struct{ name, processors string }{
-		{"journal", "- noop: {}"}, {"whole", allStages()},
+		{"journal", "[]"}, {"whole", allStages()},
 	} {
 		b.Run(behind.name, func(b *testing.B) { subscribe(b, lines, behind.processors) })
 	}

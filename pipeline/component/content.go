@@ -135,8 +135,8 @@ func deferContents(root *yaml.Node) bool {
 		return false
 	}
 	processors := child(child(root, "pipeline"), "processors")
-	if processors == nil || processors.Kind != yaml.SequenceNode {
-		return false
+	if processors == nil {
+		return true
 	}
 	n := leadingStages(processors)
 	if n == len(processors.Content) {
