@@ -18,6 +18,7 @@ const (
 	maxRules     = 100
 	maxHeaders   = 32
 	maxPort      = 1<<16 - 1
+	maxKey       = 128
 )
 
 var severities = []string{"low", "medium", "high", "critical"}
@@ -51,11 +52,16 @@ func (d *Daemon) checkReceiver() {
 func (d *Daemon) checkAlerting() {
 	a := d.Alerting
 	d.secret("alerting.webhookUrl", a.WebhookURL)
-	d.secret("alerting.routingKey", a.RoutingKey)
 	if u, err := url.Parse(a.WebhookURL.Reveal()); a.WebhookURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		d.at.refuse("alerting.webhookUrl", "is not an http or https URL")
 	}
-	d.oneOf("alerting.format", a.Format, []string{"generic", "slack"}, "discord", "pagerduty")
+	d.oneOf("alerting.format", a.Format, []string{"generic", "slack", "discord", pagerDuty})
+	switch {
+	case a.Format == pagerDuty && a.RoutingKey == "":
+		d.at.refuse("alerting.routingKey", "is missing: the format pagerduty needs the integration key of a service")
+	case a.RoutingKey != "" && (len(a.RoutingKey) > maxKey || !only(a.RoutingKey.Reveal(), "-_")):
+		d.at.refuse("alerting.routingKey", "is not 1 to %d letters, digits, - and _", maxKey)
+	}
 	d.oneOf("alerting.minSeverity", a.MinSeverity, severities)
 	d.oneOf("alerting.notifications.mode", a.Notifications.Mode, []string{"off", "realtime"}, "interval")
 	d.between("alerting.notifications.intervalMinutes", a.Notifications.IntervalMinutes, 0, maxDay/60)

@@ -57,11 +57,13 @@ type Enforcement struct {
 
 // Alerting says who is told of what.
 type Alerting struct {
-	// WebhookURL is an http or https URL. Empty: nobody is told.
+	// WebhookURL is an http or https URL. Empty: nobody is told, unless Format is
+	// pagerduty, which has an address of its own.
 	WebhookURL Secret `yaml:"webhookUrl"`
-	// Format is generic or slack.
+	// Format is generic, slack, discord or pagerduty.
 	Format string `yaml:"format"`
-	// RoutingKey is PagerDuty's, which this version does not speak to.
+	// RoutingKey is the integration key of a service of PagerDuty; that format needs
+	// it, no other has one.
 	RoutingKey Secret `yaml:"routingKey"`
 	// MinSeverity is low, medium, high or critical.
 	MinSeverity string `yaml:"minSeverity"`
@@ -69,6 +71,12 @@ type Alerting struct {
 	Headers       map[string]Secret `yaml:"headers"`
 	Notifications Notifications     `yaml:"notifications"`
 }
+
+// pagerDuty is the format that needs no URL.
+const pagerDuty = "pagerduty"
+
+// told says whether there is anybody to tell.
+func (a Alerting) told() bool { return a.WebhookURL != "" || a.Format == pagerDuty }
 
 // Notifications says when people are told.
 type Notifications struct {

@@ -187,12 +187,14 @@ func TestParseDaemonFaults(t *testing.T) {
 			"d.json:12: killSwitch.rules[3].threshold: 1001 is not between 1 and 1000",
 			"d.json:12: killSwitch.rules[3].windowSeconds: 0 is not between 1 and 86400",
 		}},
-		{"not in this version", "{\"alerting\": {\n\"format\": \"pagerduty\",\n\"notifications\": {\n\"mode\": \"interval\"}}}", []string{
-			"d.json:2: alerting.format: pagerduty is not in this version, which has generic, slack",
+		{"not in this version", "{\"alerting\": {\n\"format\": \"slack\",\n\"notifications\": {\n\"mode\": \"interval\"}}}", []string{
 			"d.json:4: alerting.notifications.mode: interval is not in this version, which has off, realtime",
 		}},
-		{"discord", `{"alerting": {"format": "discord"}}`, []string{
-			"d.json:1: alerting.format: discord is not in this version, which has generic, slack",
+		{"no routing key", "{\"alerting\": {\n\"format\": \"pagerduty\"}}", []string{
+			"d.json:1: alerting.routingKey: is missing: the format pagerduty needs the integration key of a service",
+		}},
+		{"bad routing key", `{"alerting": {"format": "pagerduty", "routingKey": "a secret"}}`, []string{
+			"d.json:1: alerting.routingKey: is not 1 to 128 letters, digits, - and _",
 		}},
 		{"secrets that YAML would change", `{
 			"eventReceiver": {"authToken": "quo\"te-secret", "operatorToken": "back\\slash-secret"},
@@ -200,7 +202,7 @@ func TestParseDaemonFaults(t *testing.T) {
 			"d.json:2: eventReceiver.authToken: has a double quote or a backslash, which a secret must not have here: put it in a file and name the file in a pipeline",
 			"d.json:2: eventReceiver.operatorToken: has a double quote or a backslash, which a secret must not have here: put it in a file and name the file in a pipeline",
 			"d.json:3: alerting.webhookUrl: has control or other unprintable characters",
-			"d.json:3: alerting.routingKey: has control or other unprintable characters",
+			"d.json:3: alerting.routingKey: is not 1 to 128 letters, digits, - and _",
 			"d.json:3: alerting.headers.A: has spaces at an end",
 		}},
 		{"variables", `{"eventReceiver": {"bind": "${HOST}", "authToken": "${TOKEN}"}}`, []string{

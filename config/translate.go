@@ -108,21 +108,28 @@ func (t *translator) alerting(a Alerting) {
 	t.patch.set(in, "mode", a.Notifications.Mode)
 	t.patch.set(in, "min_severity", a.MinSeverity)
 	t.patch.set(in, "rate_limit", seconds(a.Notifications.RateLimitSeconds))
-	if a.WebhookURL == "" {
+	if !a.told() {
 		return
 	}
 	type target struct {
-		Name    string                `yaml:"name"`
-		Format  string                `yaml:"format"`
-		URL     *yaml.Node            `yaml:"url"`
-		Headers map[string]*yaml.Node `yaml:"headers,omitempty"`
+		Name       string                `yaml:"name"`
+		Format     string                `yaml:"format"`
+		URL        *yaml.Node            `yaml:"url,omitempty"`
+		RoutingKey *yaml.Node            `yaml:"routing_key,omitempty"`
+		Headers    map[string]*yaml.Node `yaml:"headers,omitempty"`
 	}
 	headers := map[string]*yaml.Node{}
 	for i, name := range slices.Sorted(maps.Keys(a.Headers)) {
 		headers[name] = t.secret(fmt.Sprintf("G0_DAEMON_WEBHOOK_HEADER_%d", i+1), a.Headers[name])
 	}
-	url := t.secret("G0_DAEMON_WEBHOOK_URL", a.WebhookURL)
-	t.patch.set(in, "targets", []target{{targetName, a.Format, url, headers}})
+	to := target{Name: targetName, Format: a.Format, Headers: headers}
+	if a.WebhookURL != "" {
+		to.URL = t.secret("G0_DAEMON_WEBHOOK_URL", a.WebhookURL)
+	}
+	if a.Format == pagerDuty {
+		to.RoutingKey = t.secret("G0_DAEMON_ROUTING_KEY", a.RoutingKey)
+	}
+	t.patch.set(in, "targets", []target{to})
 }
 
 func seconds(n int) string { return strconv.Itoa(n) + "s" }
@@ -157,11 +164,11 @@ func (d Daemon) warnings() []string {
 		{d.OpenClaw.EgressIntervalSeconds != 0, "openclaw.egressIntervalSeconds", notEnforced},
 		{d.Enforcement.ApplyAuditdRules, "enforcement.applyAuditdRules", notEnforced},
 		{d.Enforcement.ApplyEgressRules, "enforcement.applyEgressRules", notEnforced},
-		{a.RoutingKey != "", "alerting.routingKey", "has no effect: it is for the format pagerduty"},
+		{a.RoutingKey != "" && a.Format != pagerDuty, "alerting.routingKey", "has no effect: it is for the format pagerduty"},
 		{n.IntervalMinutes != 0, "alerting.notifications.intervalMinutes", "has no effect: it is for the mode interval"},
-		{n.Mode != "off" && a.WebhookURL == "", "alerting.notifications.mode", notSent + "there is no alerting.webhookUrl"},
+		{n.Mode != "off" && !a.told(), "alerting.notifications.mode", notSent + "there is no alerting.webhookUrl"},
 		{n.Mode == "off" && a.WebhookURL != "", "alerting.webhookUrl", notSent + "alerting.notifications.mode is off"},
-		{len(a.Headers) > 0 && a.WebhookURL == "", "alerting.headers", "has no effect: there is no alerting.webhookUrl"},
+		{len(a.Headers) > 0 && !a.told(), "alerting.headers", "has no effect: there is no alerting.webhookUrl"},
 	} {
 		if w.is {
 			out = append(out, d.at.say(fault{d.at.line(w.key), w.key, w.text}))

@@ -105,6 +105,12 @@ func TestPipeline(t *testing.T) {
 	const dryRun = `-        auto_enabled: ${G0_KILLSWITCH_AUTO:false}
 +        auto_enabled: false
 `
+	const loud = `-        mode: ${G0_NOTIFY_MODE:realtime}
+-        targets: []
++        mode: realtime
++        min_severity: low
++        rate_limit: 60s
+`
 	const address = `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
 +          address: 127.0.0.1:6040
 `
@@ -186,6 +192,34 @@ func TestPipeline(t *testing.T) {
 +        auto_enabled: false
 +        rules: []
 ` + quiet,
+		},
+		{
+			name: "discord", in: `{"eventReceiver": {"enabled": true}, "alerting": {"format": "discord", "webhookUrl": "https://discord.com/api/webhooks/1/t", "notifications": {"mode": "realtime"}}}`,
+			changes: address + dryRun + loud + `+        targets:
++          - name: webhook
++            format: discord
++            url: "${G0_DAEMON_WEBHOOK_URL}"
+`,
+			secrets: map[string]string{"G0_DAEMON_WEBHOOK_URL": "https://discord.com/api/webhooks/1/t"},
+		},
+		{
+			name: "pagerduty", in: `{"eventReceiver": {"enabled": true}, "alerting": {"format": "pagerduty", "routingKey": "k-secret", "notifications": {"mode": "realtime"}}}`,
+			changes: address + dryRun + loud + `+        targets:
++          - name: webhook
++            format: pagerduty
++            routing_key: "${G0_DAEMON_ROUTING_KEY}"
+`,
+			secrets: map[string]string{"G0_DAEMON_ROUTING_KEY": "k-secret"},
+		},
+		{
+			name: "pagerduty in the EU", in: `{"eventReceiver": {"enabled": true}, "alerting": {"format": "pagerduty", "routingKey": "k-secret", "webhookUrl": "https://events.eu.pagerduty.com/v2/enqueue", "notifications": {"mode": "realtime"}}}`,
+			changes: address + dryRun + loud + `+        targets:
++          - name: webhook
++            format: pagerduty
++            url: "${G0_DAEMON_WEBHOOK_URL}"
++            routing_key: "${G0_DAEMON_ROUTING_KEY}"
+`,
+			secrets: map[string]string{"G0_DAEMON_ROUTING_KEY": "k-secret", "G0_DAEMON_WEBHOOK_URL": "https://events.eu.pagerduty.com/v2/enqueue"},
 		},
 		{
 			name: "realtime to nobody", in: `{"eventReceiver": {"enabled": true}, "alerting": {"headers": {"A": "b"}, "notifications": {"mode": "realtime"}}}`,
@@ -369,6 +403,9 @@ func FuzzDaemon(f *testing.F) {
 		got := member(member(&doc, "g0_receiver"), "auth_token").Value
 		if want := d.EventReceiver.AuthToken.Reveal(); want != "" && got != want {
 			t.Errorf("token %q, want %q", got, want)
+		}
+		if key := d.Alerting.RoutingKey.Reveal(); d.Alerting.Format == pagerDuty && member(&doc, "routing_key").Value != key {
+			t.Errorf("routing key %q, want %q", member(&doc, "routing_key").Value, key)
 		}
 		if url := d.Alerting.WebhookURL.Reveal(); url != "" {
 			targets := member(&doc, "targets")

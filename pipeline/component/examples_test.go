@@ -77,13 +77,18 @@ func runPipeline(t *testing.T, text string) error {
 func withFiles(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	webhook := filepath.Join(dir, "slack-webhook")
-	if err := os.WriteFile(webhook, []byte("https://hooks.slack.com/services/T0/B0/x\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{
+		"slack-webhook":   "https://hooks.slack.com/services/T0/B0/x",
+		"discord-webhook": "https://discord.com/api/webhooks/1/x",
+		"pagerduty-key":   "0123456789abcdef0123456789abcdef",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return strings.NewReplacer(
 		"/etc/g0/rules", documentedRules(t),
-		"/run/secrets/slack-webhook", webhook,
+		"/run/secrets/", dir+"/",
 		"/var/log/g0/", dir+"/",
 	).Replace(text)
 }

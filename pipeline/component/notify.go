@@ -2,12 +2,9 @@ package component
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
-	"github.com/guard0-ai/g0-sidecar/config"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/notify"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
@@ -25,14 +22,7 @@ func notifySpec() *service.ConfigSpec {
 			Description("Lowest severity: info, low, medium, high or critical.")).
 		Field(service.NewDurationField("rate_limit").Default(d.RateLimit.String()).
 			Description("Time in which one type is told once.")).
-		Field(service.NewObjectListField("targets", append(secretFields("url", "Webhook address; it holds a secret."),
-			service.NewStringField("name").Description("Name in logs and in /health, a-z, 0-9, - and _."),
-			service.NewStringEnumField("format", slices.Sorted(maps.Keys(notify.Formats()))...).Default("generic").
-				Description("Form of the message."),
-			service.NewStringMapField("headers").Default(map[string]any{}).Description("Headers of each request."),
-			service.NewStringField("min_severity").Default("info").Description("Lowest severity for this target."),
-			service.NewDurationField("timeout").Default(notify.DefaultTimeout.String()).Description("Time limit of a request."),
-		)...).Default([]any{}).Description("Where to post.")).
+		Field(service.NewObjectListField("targets", targetFields()...).Default([]any{}).Description("Where to post.")).
 		Example("Slack", "The address comes from a file.", `
 pipeline:
   processors:
@@ -42,6 +32,20 @@ pipeline:
           - name: ops
             format: slack
             url_file: /run/secrets/slack-webhook
+`).
+		Example("PagerDuty and Discord", "Who is on call is woken by what is critical; Discord gets the rest too.", `
+pipeline:
+  processors:
+    - g0_notify:
+        mode: realtime
+        targets:
+          - name: oncall
+            format: pagerduty
+            routing_key_file: /run/secrets/pagerduty-key
+            min_severity: critical
+          - name: security
+            format: discord
+            url_file: /run/secrets/discord-webhook
 `)
 }
 
@@ -54,20 +58,7 @@ func notifyConfig(conf *service.ParsedConfig) (notify.Config, []notify.Target, e
 	}
 	var targets []notify.Target
 	for _, t := range getList(&g, conf.FieldObjectList, "targets") {
-		target := notify.Target{
-			Name:        get(&g, t.FieldString, "name"),
-			URL:         getSecret(&g, t, "url"),
-			Format:      get(&g, t.FieldString, "format"),
-			Headers:     map[string]config.Secret{},
-			Timeout:     get(&g, t.FieldDuration, "timeout"),
-			MinSeverity: getSeverity(&g, t, "min_severity"),
-		}
-		headers, err := t.FieldStringMap("headers")
-		g.note(err)
-		for name, value := range headers {
-			target.Headers[name] = config.Secret(value)
-		}
-		targets = append(targets, target)
+		targets = append(targets, targetConfig(&g, t))
 	}
 	return cfg, targets, g.err()
 }

@@ -40,7 +40,9 @@ func sorted(s []string) []string {
 }
 
 // quick makes waits short enough for the real clock.
-func quick(opt *Options) { opt.MinBackoff, opt.MaxBackoff = time.Millisecond, 20*time.Millisecond }
+func quick(opt *Options) {
+	opt.MinBackoff, opt.MaxBackoff, opt.ProbeEvery = time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+}
 
 // eventually polls until cond holds: the other side is a real server.
 func eventually(t *testing.T, what string, cond func() bool) {
@@ -115,6 +117,9 @@ func checkStatus(t *testing.T, format string, code int) {
 	posts := 0
 	chat := targetAt("chat", "https://chat.example/x")
 	chat.Format = format
+	if kinds[format].keyed {
+		chat.RoutingKey = testKey
+	}
 	trip := func(req *http.Request) (*http.Response, error) {
 		posts++
 		if body, err := io.ReadAll(req.Body); err != nil || len(body) == 0 || req.Header.Get("Content-Type") == "" {

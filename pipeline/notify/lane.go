@@ -11,6 +11,7 @@ type lane struct {
 	target Target
 	sender *sender
 	limit  int
+	probe  time.Duration // how often a target is tried that refuses everything
 	wake   chan struct{} // tells the lane's worker of something new; holds one
 
 	mu        sync.Mutex
@@ -29,11 +30,12 @@ type laneHealth struct {
 	succeeded time.Time
 	warned    time.Time // when the log was last told
 	told      bool      // whether it was told of these failures
+	refused   string    // the refusal that it was told of
 }
 
 func newLane(t Target, s *sender, opt Options) *lane {
 	return &lane{
-		target: t, sender: s, limit: opt.Limit, wake: make(chan struct{}, 1),
+		target: t, sender: s, limit: opt.Limit, probe: opt.ProbeEvery, wake: make(chan struct{}, 1),
 		pace: newPace(opt.MinBackoff, opt.MaxBackoff),
 	}
 }
@@ -116,6 +118,8 @@ func (l *lane) discarded(it *item) {
 // failed keeps the alert and lets the target rest: at least as long as it asked
 // for, and longer with every failure, unless all it said is that we were too
 // fast. An alert that it will refuse again waits longest, and holds up no other.
+// A target that refuses everything is only looked after now and then, with the
+// alert that is next: whichever that is, it is not the alert's fault.
 func (l *lane) failed(it *item, e *sendError, now time.Time) (rest time.Duration, h laneHealth) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,9 +127,13 @@ func (l *lane) failed(it *item, e *sendError, now time.Time) (rest time.Duration
 	if e.Status == statusTooFast && e.RetryAfter > 0 {
 		l.pace.reset()
 	}
-	rest = max(l.pace.next(), e.RetryAfter)
+	if e.Refused {
+		rest = max(l.probe, e.RetryAfter)
+	} else {
+		rest = max(l.pace.next(), e.RetryAfter)
+	}
 	l.notBefore = now.Add(rest)
-	if e.Permanent {
+	if e.Permanent && !e.Refused {
 		it.notBefore = now.Add(max(l.pace.longest, e.RetryAfter))
 	}
 	l.health.err, l.health.failedAt = e, now
@@ -133,12 +141,18 @@ func (l *lane) failed(it *item, e *sendError, now time.Time) (rest time.Duration
 	return rest, l.health
 }
 
-// warn says whether the log may be told of a failure at now, at most once a
-// [warnEvery].
-func (l *lane) warn(now time.Time) bool {
+// warn says whether the log may be told of a failure at now: of a refusal once,
+// until the target takes something again or gives another reason; of anything
+// else at most once a [warnEvery].
+func (l *lane) warn(e *sendError, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.health.warned.IsZero() && now.Sub(l.health.warned) < warnEvery {
+	switch {
+	case e.Refused && l.health.refused == e.Reason:
+		return false
+	case e.Refused:
+		l.health.refused = e.Reason
+	case !l.health.warned.IsZero() && now.Sub(l.health.warned) < warnEvery:
 		return false
 	}
 	l.health.warned, l.health.told = now, true

@@ -49,8 +49,9 @@ type Options struct {
 	// Log and Board must be set.
 	Log   *slog.Logger
 	Board *coverage.Board
-	// Transport posts; nil: one of the outbox's own, with the system's roots and
-	// the environment's proxies. Redirects are never followed.
+	// Transport posts; nil: the outbox's own, with the system's roots, the
+	// environment's proxies, and a refusal to connect to clouds' metadata. Redirects
+	// are never followed.
 	Transport http.RoundTripper
 	// UserAgent of requests, "g0/1.2.3".
 	UserAgent string
@@ -59,10 +60,15 @@ type Options struct {
 	Limit int
 	// MinBackoff and MaxBackoff bound the waits after failures.
 	MinBackoff, MaxBackoff time.Duration
+	// ProbeEvery is how often a target is tried that refuses everything, for its key
+	// is wrong or it is gone.
+	ProbeEvery time.Duration
 }
 
 // DefaultOptions stand in for what [Options] leave at zero.
-var DefaultOptions = Options{UserAgent: "g0", Limit: 10_000, MinBackoff: time.Second, MaxBackoff: 5 * time.Minute}
+var DefaultOptions = Options{
+	UserAgent: "g0", Limit: 10_000, MinBackoff: time.Second, MaxBackoff: 5 * time.Minute, ProbeEvery: 10 * time.Minute,
+}
 
 // Outbox delivers alerts at least once, each to every target: an alert is on
 // disk before it is sent, and removed when the target has answered 2xx. A crash
@@ -72,6 +78,7 @@ type Outbox struct {
 	q     Queue
 	opt   Options
 	lanes []*lane
+	idle  []func()      // closes connections that nobody uses
 	wake  chan struct{} // tells Run that something is to be stored; holds one
 
 	storing   sync.Mutex // held while the queue is written
@@ -94,13 +101,12 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 	opt.Limit = cmp.Or(opt.Limit, DefaultOptions.Limit)
 	opt.MinBackoff = cmp.Or(opt.MinBackoff, DefaultOptions.MinBackoff)
 	opt.MaxBackoff = cmp.Or(opt.MaxBackoff, DefaultOptions.MaxBackoff)
-	if opt.Limit < 1 || opt.MinBackoff < 0 || opt.MaxBackoff < opt.MinBackoff {
-		return nil, fmt.Errorf("outbox: limit %d, backoff %s to %s", opt.Limit, opt.MinBackoff, opt.MaxBackoff)
-	}
-	if opt.Transport == nil {
-		opt.Transport = newTransport()
+	opt.ProbeEvery = cmp.Or(opt.ProbeEvery, DefaultOptions.ProbeEvery)
+	if opt.Limit < 1 || opt.ProbeEvery < 0 || opt.MinBackoff < 0 || opt.MaxBackoff < opt.MinBackoff {
+		return nil, fmt.Errorf("outbox: limit %d, backoff %s to %s, probe every %s", opt.Limit, opt.MinBackoff, opt.MaxBackoff, opt.ProbeEvery)
 	}
 	o := &Outbox{q: q, opt: opt, wake: make(chan struct{}, 1)}
+	transport := o.transports()
 	for _, t := range targets {
 		if err := t.Validate(); err != nil {
 			return nil, fmt.Errorf("outbox: target %q: %w", t.Name, err)
@@ -108,13 +114,31 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 		if o.lane(t.Name) != nil {
 			return nil, fmt.Errorf("outbox: target %q is given twice", t.Name)
 		}
-		o.lanes = append(o.lanes, newLane(t, t.sender(opt.Transport, opt.UserAgent), opt))
+		o.lanes = append(o.lanes, newLane(t, t.sender(transport(t), opt.UserAgent), opt))
 	}
 	if err := o.load(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
 	o.report()
 	return o, nil
+}
+
+// transports says which transport a target gets.
+func (o *Outbox) transports() func(Target) http.RoundTripper {
+	if given := o.opt.Transport; given != nil {
+		if t, ok := given.(*http.Transport); ok {
+			o.idle = append(o.idle, t.CloseIdleConnections)
+		}
+		return func(Target) http.RoundTripper { return given }
+	}
+	all, public := newTransport(), newPublicTransport()
+	o.idle = append(o.idle, all.CloseIdleConnections, public.CloseIdleConnections)
+	return func(t Target) http.RoundTripper {
+		if t.Private == PrivateDeny {
+			return public
+		}
+		return all
+	}
 }
 
 // Enqueue takes an alert for every target that wants its severity. It never
@@ -156,8 +180,8 @@ func (o *Outbox) Flush(ctx context.Context) error {
 // is not delivered stays in the queue. The error is that of the last store.
 // Call it once.
 func (o *Outbox) Run(ctx context.Context) error {
-	if t, ok := o.opt.Transport.(*http.Transport); ok {
-		defer t.CloseIdleConnections()
+	for _, closeIdle := range o.idle {
+		defer closeIdle()
 	}
 	var g errgroup.Group
 	g.Go(func() error { o.keep(ctx); return nil })
@@ -223,7 +247,7 @@ func (o *Outbox) settle(l *lane, it *item, err error) {
 	now := time.Now()
 	if failure, ok := errors.AsType[*sendError](err); ok {
 		rest, h := l.failed(it, failure, now)
-		if l.warn(now) {
+		if l.warn(failure, now) {
 			o.opt.Log.Warn("alert not delivered", "target", l.target.Name, "alert", it.alert,
 				"severity", it.severity, "err", failure, "failures", h.failures, "again_in", rest.Round(time.Millisecond))
 		}

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +28,7 @@ const (
 type sender struct {
 	transport http.RoundTripper
 	format    Format
+	judge     func(status int, header http.Header, body []byte) verdict // nil: the status says it all
 	url       config.Secret
 	header    http.Header // has secrets in it
 	timeout   time.Duration
@@ -44,53 +44,68 @@ type sendError struct {
 	RetryAfter time.Duration
 	// Permanent says that the same request will most likely be refused again.
 	Permanent bool
+	// Refused says that every request will be: the target's configuration is wrong,
+	// or it is gone.
+	Refused bool
 	// Reason in words: one line, without secrets.
 	Reason string
 }
 
 func (e *sendError) Error() string { return e.Reason }
 
-// newTransport makes a transport for webhooks: system roots, proxies as the
-// environment says, answers as they are on the wire, so that none unpacks to
-// more than was read.
-func newTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = maxAnswer
-	t.DisableCompression = true
-	return t
-}
-
 // send posts the alert once. nil: the target answered 2xx. The error is a
 // *[sendError].
 func (s *sender) send(ctx context.Context, a Alert) error {
+	_, err := s.post(ctx, a)
+	return err
+}
+
+// post is send, and gives what was answered.
+func (s *sender) post(ctx context.Context, a Alert) (said string, err error) {
 	payload, err := s.format.Encode(a)
 	if err != nil {
-		return &sendError{Permanent: true, Reason: s.safe(err.Error())}
+		return "", &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := s.request(ctx, payload)
 	if err != nil {
-		return &sendError{Permanent: true, Reason: s.safe(err.Error())}
+		return "", &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
 	resp, err := s.transport.RoundTrip(req)
 	switch {
 	case err != nil && ctx.Err() == context.DeadlineExceeded:
-		return &sendError{Reason: fmt.Sprintf("no answer within %s", s.timeout)}
+		return "", &sendError{Reason: fmt.Sprintf("no answer within %s", s.timeout)}
 	case err != nil:
-		return &sendError{Reason: s.safe(err.Error())}
+		return "", &sendError{Reason: s.safe(err.Error())}
 	}
 	defer resp.Body.Close()
 	// Read to the end, so that the connection can be used again. The status has
 	// decided already; a body that breaks off changes nothing.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	said = s.safe(answerText(resp.StatusCode, body))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return nil
+		return said, nil
 	}
-	return &sendError{
+	return said, s.failure(resp, body, said)
+}
+
+// failure says what an answer that is no 2xx means.
+func (s *sender) failure(resp *http.Response, body []byte, said string) *sendError {
+	e := &sendError{
 		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()),
-		Permanent: permanent(resp.StatusCode), Reason: s.safe(answerText(resp.StatusCode, body)),
+		Permanent: permanent(resp.StatusCode), Reason: said,
 	}
+	if s.judge == nil {
+		return e
+	}
+	v := s.judge(resp.StatusCode, resp.Header, body)
+	e.RetryAfter = max(e.RetryAfter, v.rest)
+	if v.refused != "" {
+		e.Permanent, e.Refused = true, true
+		e.Reason = s.safe(v.refused + " (" + said + ")")
+	}
+	return e
 }
 
 func (s *sender) request(ctx context.Context, p Payload) (*http.Request, error) {
@@ -118,7 +133,7 @@ func (s *sender) safe(text string) string {
 	return event.Clean(text, maxReason)
 }
 
-// secretsOf lists the parts of a target's URL and headers that may be secret,
+// secretsOf lists the parts of a target's URL, headers and key that may be secret,
 // longest first, since one may be in another. Shorter ones are in every text.
 func secretsOf(t Target) []string {
 	const shortest = 4
@@ -135,57 +150,12 @@ func secretsOf(t Target) []string {
 	for _, value := range t.Headers {
 		parts = append(parts, strings.Fields(value.Reveal())...)
 	}
+	if u.User != nil { // as it is sent
+		basic := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
+		parts = append(parts, basic, strings.TrimRight(basic, "="))
+	}
+	parts = append(parts, t.RoutingKey.Reveal())
 	parts = slices.DeleteFunc(parts, func(p string) bool { return len(p) < shortest })
 	slices.SortFunc(parts, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(parts)
-}
-
-// permanent says whether a status is about the request or the configuration,
-// not about the moment.
-func permanent(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	}
-	return status < 500
-}
-
-// errorWord is what chat services answer: "invalid_blocks", "no_service". Any
-// longer answer may quote the request back, and with it a secret.
-var errorWord = regexp.MustCompile(`^[a-z_ ]{1,64}$`)
-
-func answerText(status int, body []byte) string {
-	text := strings.TrimSpace("answered " + strconv.Itoa(status) + " " + http.StatusText(status))
-	if status >= 300 && status < 400 {
-		text += ", and redirects are not followed"
-	}
-	if word := string(bytes.TrimSpace(body)); errorWord.MatchString(word) {
-		text += ": " + word
-	}
-	return text
-}
-
-// retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
-// What is neither, past or absent gives 0. A date counts from the answer's own
-// Date, since the clocks may differ.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
-		return 0
-	}
-	if strings.Trim(v, "0123456789") == "" {
-		n, err := strconv.ParseUint(v, 10, 32)
-		if err != nil || n > uint64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(n) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

@@ -3,9 +3,9 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"net/http"
+	"slices"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/slack-go/slack"
 )
@@ -13,13 +13,14 @@ import (
 // Slack's limits, in characters, from https://docs.slack.dev/reference/block-kit/blocks
 // (header-block, section-block, context-block); counted here in UTF-16 units
 // after escaping, the strictest way to read them. The 50 blocks of a message are
-// out of reach: ours have about eight.
+// out of reach: ours have about eight, and four more for a digest.
 const (
 	slackHeader       = 150
 	slackText         = 3000
 	slackField        = 2000
 	slackFields       = 10 // a section
 	slackPreformatted = 3000
+	slackGroups       = 20 // ours: lines of a digest
 )
 
 // slackFormat is a message for Slack's incoming webhooks, in Block Kit.
@@ -51,11 +52,11 @@ func (slackFormat) Encode(a Alert) (Payload, error) {
 		slack.NewSectionBlock(plain(leadOf(a), slackText), nil, nil),
 	}
 	blocks = append(blocks, factSections(factsOf(a))...)
+	blocks = append(blocks, groupSections(groupsOf(a.Digest, slackGroups))...)
 	if lines := proofsOf(a); len(lines) > 0 {
 		blocks = append(blocks, preformatted(strings.Join(lines, "\n")))
 	}
-	footer := "g0 · " + a.At.UTC().Format("2006-01-02 15:04:05Z") + " · " + a.ID
-	blocks = append(blocks, slack.NewDividerBlock(), slack.NewContextBlock("", plain(footer, slackText)))
+	blocks = append(blocks, slack.NewDividerBlock(), slack.NewContextBlock("", plain(footerOf(a), slackText)))
 
 	b, err := json.Marshal(slackMessage{
 		Text: harmless(a.Title, slackText), Parse: "none",
@@ -70,15 +71,27 @@ func (slackFormat) Encode(a Alert) (Payload, error) {
 // factSections lays facts out as rows of two fields, name and value.
 func factSections(facts []fact) []slack.Block {
 	var out []slack.Block
-	for len(facts) > 0 {
-		n := min(len(facts), slackFields/2)
+	for chunk := range slices.Chunk(facts, slackFields/2) {
 		var fields []*slack.TextBlockObject
-		for _, f := range facts[:n] {
+		for _, f := range chunk {
 			name := slack.NewTextBlockObject(slack.MarkdownType, "*"+f.Name+"*", false, true)
 			fields = append(fields, name, plain(f.Value, slackField))
 		}
 		out = append(out, slack.NewSectionBlock(nil, fields, nil))
-		facts = facts[n:]
+	}
+	return out
+}
+
+// groupSections lays a digest's groups out as rows of two fields. Categories may
+// be somebody's words, so both are plain.
+func groupSections(groups []fact) []slack.Block {
+	var out []slack.Block
+	for chunk := range slices.Chunk(groups, slackFields/2) {
+		var fields []*slack.TextBlockObject
+		for _, g := range chunk {
+			fields = append(fields, plain(g.Name, slackField), plain(g.Value, slackField))
+		}
+		out = append(out, slack.NewSectionBlock(nil, fields, nil))
 	}
 	return out
 }
@@ -94,31 +107,37 @@ func preformatted(s string) slack.Block {
 	})
 }
 
-var slackEscape = map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;"}
-
-// slackLink is what clients make links of.
-var slackLink = regexp.MustCompile(`(?i)://|\b(www\.|mailto:|tel:)`)
-
 // harmless defangs and escapes s and cuts it to limit without splitting an
-// escape. Slack refuses empty text: that becomes a dash.
-func harmless(s string, limit int) string {
-	if s == "" {
-		return "–"
+// escape.
+func harmless(s string, limit int) string { return escaped(defang(s), limit, slackEscape) }
+
+func slackEscape(r rune) string {
+	switch r {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
 	}
-	var b strings.Builder
-	left := limit - 1 // for the mark of a cut
-	for _, r := range slackLink.ReplaceAllString(s, "[$0]") {
-		out, ok := slackEscape[r]
-		units := len(out)
-		if !ok {
-			out, units = string(r), utf16.RuneLen(r)
-		}
-		if units > left {
-			b.WriteString("…")
-			break
-		}
-		b.WriteString(out)
-		left -= units
-	}
-	return b.String()
+	return string(r)
+}
+
+// slackDead are the words with which Slack says that a webhook is of no use any
+// more (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
+// handling errors).
+var slackDead = map[string]string{
+	"action_prohibited":   "an administrator forbids it",
+	"channel_is_archived": "its channel is archived",
+	"channel_not_found":   "its channel is gone",
+	"invalid_token":       "the webhook's token is wrong",
+	"no_active_hooks":     "the webhook is switched off",
+	"no_service":          "it knows no such webhook",
+	"no_service_id":       "it knows no such webhook",
+	"no_team":             "it knows no such workspace",
+	"team_disabled":       "the workspace is switched off",
+}
+
+func judgeSlack(_ int, _ http.Header, body []byte) verdict {
+	return verdict{refused: slackDead[strings.TrimSpace(string(body))]}
 }

@@ -1,0 +1,111 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/benthosdev/benthos/v4/public/service"
+	"gopkg.in/yaml.v3"
+
+	"github.com/guard0-ai/g0-sidecar/config"
+	"github.com/guard0-ai/g0-sidecar/pipeline/notify"
+)
+
+// targetFields are those of one target of g0_notify.
+func targetFields() []*service.ConfigField {
+	return slices.Concat(
+		[]*service.ConfigField{
+			service.NewStringField("name").Description("Name in logs and in /health, a-z, 0-9, - and _."),
+			service.NewStringEnumField("format", slices.Sorted(maps.Keys(notify.Formats()))...).Default("generic").
+				Description("Form of the message; docs/targets.md tells of each."),
+		},
+		secretFields("url", "Webhook address; it holds a secret. The format `pagerduty` has one of its own, for accounts in the US."),
+		secretFields("routing_key", "Integration key of a PagerDuty service (Events API v2), for the format `pagerduty` only."),
+		[]*service.ConfigField{
+			service.NewStringMapField("headers").Default(map[string]any{}).Description("Headers of each request."),
+			service.NewStringField("min_severity").Default("info").Description("Lowest severity for this target."),
+			service.NewDurationField("timeout").Default(notify.DefaultTimeout.String()).Description("Time limit of a request."),
+			service.NewStringEnumField("private", string(notify.PrivateAllow), string(notify.PrivateDeny)).Default(string(notify.PrivateAllow)).
+				Description("Whether the target may have a private or loopback address when it is connected to. `deny` uses no proxy. " +
+					"The addresses at which clouds give out a machine's credentials are refused with both."),
+		},
+	)
+}
+
+func targetConfig(g *getter, conf *service.ParsedConfig) notify.Target {
+	t := notify.Target{
+		Name:        get(g, conf.FieldString, "name"),
+		URL:         getSecret(g, conf, "url"),
+		Format:      get(g, conf.FieldString, "format"),
+		RoutingKey:  getSecret(g, conf, "routing_key"),
+		Headers:     map[string]config.Secret{},
+		Timeout:     get(g, conf.FieldDuration, "timeout"),
+		MinSeverity: getSeverity(g, conf, "min_severity"),
+		Private:     notify.Private(get(g, conf.FieldString, "private")),
+	}
+	headers, err := conf.FieldStringMap("headers")
+	g.note(err)
+	for name, value := range headers {
+		t.Headers[name] = config.Secret(value)
+	}
+	return t
+}
+
+// Targets gives the targets of the pipeline that text describes, without running
+// it; name and lookup are as for [NewStream]. env must have g0's components. The
+// targets are valid, and no error shows a secret.
+func Targets(env *service.Environment, name, text string, lookup func(string) (string, bool)) ([]notify.Target, error) {
+	vars := &variables{lookup: lookup}
+	if err := vars.check(name, text); err != nil {
+		return nil, err
+	}
+	b := env.NewStreamBuilder()
+	b.SetEnvVarLookupFunc(vars.get)
+	if err := b.SetYAML(text); err != nil {
+		return nil, vars.hide(located(name, err))
+	}
+	var targets []notify.Target
+	err := b.WalkComponents(func(w *service.WalkedComponent) error {
+		if w.Name != "g0_notify" {
+			return nil
+		}
+		found, err := targetsOf(env, w.ConfigYAML())
+		targets = append(targets, found...)
+		return err
+	})
+	for _, t := range targets {
+		if fault := t.Validate(); fault != nil {
+			err = errors.Join(err, fmt.Errorf("target %q: %w", t.Name, fault))
+		}
+	}
+	if err != nil {
+		return nil, vars.hide(fmt.Errorf("%s: %w", name, err))
+	}
+	return targets, nil
+}
+
+// targetsOf reads the targets of a g0_notify, given as it stands in a pipeline.
+func targetsOf(env *service.Environment, text string) ([]notify.Target, error) {
+	var stage struct {
+		Fields yaml.Node `yaml:"g0_notify"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &stage); err != nil {
+		return nil, err
+	}
+	fields, err := yaml.Marshal(&stage.Fields)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := notifySpec().ParseYAML(string(fields), env)
+	if err != nil {
+		return nil, err
+	}
+	var g getter
+	var targets []notify.Target
+	for _, t := range getList(&g, conf.FieldObjectList, "targets") {
+		targets = append(targets, targetConfig(&g, t))
+	}
+	return targets, g.err()
+}
