@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"pipeline/source/receiver":        {"pipeline/event", "pipeline/coverage", "config"},
 	"pipeline/source/tetragon":        {"pipeline/event", "pipeline/coverage"},
 	"pipeline/source/tetragon/replay": {},
+	"pipeline/source/docker":          {"pipeline/event", "pipeline/coverage"},
 	"pipeline/stage/identify":         {"pipeline/event"},
 	"pipeline/stage/correlate":        {"pipeline/event", "rules/correlation"},
 	"pipeline/stage/killswitch":       {"pipeline/event", "pipeline/enforce"},
@@ -34,6 +35,8 @@ var mayImport = map[string][]string{
 	"pipeline/component":              {"pipeline/", "rules/", "config"},
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "testdata"},
 	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},
+
+	"pipeline/source/docker/dockertest": {}, // for tests
 }
 
 // mayImportBenthos holds the only package that knows Benthos.

@@ -49,6 +49,7 @@ func Register(env *service.Environment, rt *Runtime) error {
 	return errors.Join(
 		env.RegisterBatchInput("g0_receiver", receiverSpec(), rt.newReceiver),
 		env.RegisterBatchInput("g0_tetragon", tetragonSpec(), rt.newTetragon),
+		env.RegisterBatchInput("g0_docker", dockerSpec(), rt.newDocker),
 		env.RegisterBatchInput("g0_internal", internalSpec(), rt.newInternal),
 		env.RegisterBatchProcessor("g0_identify", identifySpec(), rt.newIdentify),
 		env.RegisterBatchProcessor("g0_correlate", correlateSpec(), rt.newCorrelate),

@@ -21,6 +21,8 @@ func (e *Event) Summary() string {
 		s = e.pluginSummary()
 	case SourceG0:
 		s = e.ownSummary()
+	case SourceDocker:
+		s = e.typeInWords() + colon(cmp.Or(e.Container.Name, e.Container.ID))
 	default:
 		s = e.sensorSummary()
 	}

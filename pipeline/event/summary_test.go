@@ -19,6 +19,7 @@ func TestSummary(t *testing.T) {
 		{"exec of nobody", Event{Source: SourceTetragon, Type: TypeProcessExec}, "exec: "},
 		{"exit by signal", Event{Source: SourceTetragon, Type: TypeProcessExit, Process: curl}, "exit: /usr/bin/curl, SIGKILL"},
 		{"exit", Event{Source: SourceTetragon, Type: TypeProcessExit, Process: &Process{Exe: "/bin/x", Status: 2}}, "exit: /bin/x, status 2"},
+		{"container", Event{Source: SourceDocker, Type: TypeContainerStarted, Container: Container{ID: idA, Name: "sbx\x1b"}}, "container started: sbx\ufffd"},
 		{"loader", Event{Source: SourceTetragon, Type: TypeProcessLoader, File: &File{Path: "/lib/x.so"}, Process: curl}, "load of /lib/x.so by /usr/bin/curl"},
 		{"egress", Event{Source: SourceTetragon, Type: TypeEgressUnexpected, Process: curl, Network: &Network{DstIP: netip.MustParseAddr("203.0.113.7"), DstPort: 443}}, "egress to 203.0.113.7:443 by /usr/bin/curl"},
 		{"egress, v6, killed", Event{Source: SourceTetragon, Type: TypeEgressUnexpected, Action: ActionKilled, Network: &Network{DstIP: netip.MustParseAddr("2001:db8::7"), DstPort: 443}}, "egress to [2001:db8::7]:443, killed"},

@@ -48,7 +48,8 @@ const (
 	TypeCognitiveModified   = "cognitive.modified"    // a file that instructs the agent was changed: SOUL.md, MEMORY.md ...
 
 	// What the container runtime reports.
-	TypeContainerStarted = "container.started" // a container runs, or ran when g0 began to watch
+	TypeContainerCreated = "container.created" // a container was made and does not run yet
+	TypeContainerStarted = "container.started" // a container runs, or ran when g0 began to watch; again when its name or address changed
 	TypeContainerStopped = "container.stopped" // a container ended
 
 	// What else the kernel's sensors report.
@@ -174,6 +175,7 @@ var types = map[string]typeInfo{
 	TypeKernelProbe:      {SeverityLow, false},
 	TypeFalcoAlert:       {SeverityLow, false},
 	TypeFalcoMetrics:     {SeverityInfo, false},
+	TypeContainerCreated: {SeverityInfo, false},
 	TypeContainerStarted: {SeverityInfo, false},
 	TypeContainerStopped: {SeverityInfo, false},
 	TypeTimer:            {SeverityInfo, false},
@@ -228,6 +230,10 @@ var ErrReserved = errors.New("is for g0 itself")
 // Reserved says whether a type belongs to g0 alone: a sender who uses it is
 // refused, since it would speak in g0's name.
 func Reserved(typ string) bool {
+	switch typ {
+	case TypeContainerCreated, TypeContainerStarted, TypeContainerStopped: // else a sender would say who is who
+		return true
+	}
 	first, _, _ := strings.Cut(typ, ".")
 	return slices.Contains(reserved, first)
 }

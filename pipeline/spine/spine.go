@@ -75,7 +75,7 @@ type Service interface {
 
 // sources are shown in the health as off until they are configured, or for those
 // that post, until they have posted.
-var sources = []string{"openclaw", "falco", "tetragon_export", "tetragon"}
+var sources = []string{"openclaw", "falco", "tetragon_export", "tetragon", "docker"}
 
 // countsPart is the snapshot part of the intake's counters.
 const countsPart = "intake"
