@@ -63,11 +63,12 @@ func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resourc
 	if err := rt.register(correlate.Stage, res, engine); err != nil {
 		return nil, err
 	}
-	warn := newWarner(rt.Log)
+	warn, matches := newWarner(rt.Log), rt.matches(cfg.Rules)
 	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
 		derived := engine.Apply(ev)
 		for _, d := range derived {
 			warn.security(d)
+			matches.count(d)
 		}
 		return derived
 	})), nil

@@ -93,6 +93,9 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 	}
 	carryOut := func(enforce.Intent) {}
 	if rt.Spine != nil {
+		if err := rt.Spine.AddMetrics(killswitchMetrics(sw.Status)); err != nil {
+			return nil, err
+		}
 		actions, err := killswitchActions(conf)
 		if err != nil {
 			return nil, err

@@ -105,5 +105,5 @@ func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
 	}
 	rt.Spine.Serve("outbox", out)
 	rt.Spine.AddView("outbox", func() any { return out.Status() })
-	return out, nil
+	return out, rt.Spine.AddMetrics(outboxMetrics(out.Status)...)
 }

@@ -14,9 +14,12 @@ import (
 // State of a part of g0, as /health shows it.
 type State string
 
-// The states. A source that is not configured is StateOff, not lost.
+// The states. A source that is not configured is StateOff, not lost. One that is
+// posted by others, and from which nothing came since the start, is StateWaiting:
+// whether it is there at all, nobody can say.
 const (
 	StateOff          State = "off"
+	StateWaiting      State = "waiting"
 	StateConnected    State = "connected"
 	StateDisconnected State = "disconnected"
 	StateDegraded     State = "degraded"
@@ -50,9 +53,13 @@ type Board struct {
 	mu     sync.Mutex
 	parts  map[string]Status
 	losses map[lossKey]*loss
+	totals map[lossKey]*Total // of the losses that were ever kept apart
 }
 
 type lossKey struct{ what, reason string }
+
+// tooMany stands for the kinds of loss beyond [MaxLosses].
+var tooMany = lossKey{"coverage", "too many kinds of loss"}
 
 type loss struct {
 	detail      string
@@ -65,7 +72,7 @@ type loss struct {
 // New makes a board that hands its coverage.* events to emit, which must not
 // block and must not call back into the board.
 func New(now func() time.Time, emit func(*event.Event)) *Board {
-	return &Board{now: now, emit: emit, parts: map[string]Status{}, losses: map[lossKey]*loss{}}
+	return &Board{now: now, emit: emit, parts: map[string]Status{}, losses: map[lossKey]*loss{}, totals: map[lossKey]*Total{}}
 }
 
 // Set gives the state of a part; its last event is kept.
@@ -75,6 +82,17 @@ func (b *Board) Set(part string, state State, detail string) {
 	s := b.parts[part]
 	s.State, s.Detail = state, detail
 	b.parts[part] = s
+}
+
+// Expect says that a part that others post from now can: it waits, unless it was
+// heard of already.
+func (b *Board) Expect(part string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.parts[part]; s.State == "" || s.State == StateOff {
+		s.State = StateWaiting
+		b.parts[part] = s
+	}
 }
 
 // Seen notes that an event came from part.
@@ -138,6 +156,9 @@ func (b *Board) Restored(what, reason string) {
 
 // Was says that what could not see from since until now, and can again.
 func (b *Board) Was(what, reason, detail string, since time.Time) {
+	b.mu.Lock()
+	b.total(lossKey{what, reason}).Times++
+	b.mu.Unlock()
 	now := b.now()
 	b.emit(newEvent(event.TypeCoverageLost, event.Coverage{
 		What: what, Reason: reason, Detail: detail, Since: since, Until: now,
@@ -180,14 +201,16 @@ func (b *Board) note(k lossKey, detail string, n uint64, standing bool) {
 	l, ok := b.losses[k]
 	if !ok {
 		if len(b.losses) >= MaxLosses {
-			k = lossKey{"coverage", "too many kinds of loss"}
+			k = tooMany
 			l = b.losses[k]
 		}
 		if l == nil {
 			l = &loss{since: now}
 			b.losses[k] = l
+			b.total(k).Times++
 		}
 	}
+	b.total(k).Events += n
 	l.detail, l.last, l.standing = detail, now, standing
 	l.count += n
 	if l.toldAt.IsZero() {

@@ -20,6 +20,8 @@ type lane struct {
 	notBefore time.Time // the target wants to be left alone until then
 	pace      *pace
 	health    laneHealth
+	sent      uint64 // alerts delivered since the start
+	missed    uint64 // attempts that failed
 }
 
 // laneHealth is how it goes with a target.
@@ -102,6 +104,7 @@ func (l *lane) delivered(it *item, now time.Time) (before laneHealth) {
 	l.shelf.remove(it)
 	l.busy = nil
 	l.pace.reset()
+	l.sent++
 	before = l.health
 	l.health = laneHealth{succeeded: now, warned: before.warned}
 	return before
@@ -138,6 +141,7 @@ func (l *lane) failed(it *item, e *sendError, now time.Time) (rest time.Duration
 	}
 	l.health.err, l.health.failedAt = e, now
 	l.health.failures++
+	l.missed++
 	return rest, l.health
 }
 

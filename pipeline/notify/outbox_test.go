@@ -232,7 +232,7 @@ func TestRecoveryIsTold(t *testing.T) {
 		if log := r.log.String(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "takes alerts again") {
 			t.Errorf("log:\n%s", log)
 		}
-		want := Status{Targets: []TargetStatus{{Name: "chat", Format: "generic", LastSuccess: target.posts()[2].at}}}
+		want := Status{Targets: []TargetStatus{{Name: "chat", Format: "generic", Delivered: 1, Failed: 2, LastSuccess: target.posts()[2].at}}}
 		if diff := cmp.Diff(want, o.Status()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

@@ -23,6 +23,9 @@ type TargetStatus struct {
 	// Pending alerts wait for delivery; Critical of them are critical.
 	Pending  int `json:"pending"`
 	Critical int `json:"critical"`
+	// Delivered alerts and Failed attempts since the start.
+	Delivered uint64 `json:"delivered"`
+	Failed    uint64 `json:"failed"`
 	// OldestAgeSeconds of what waits; 0: nothing does.
 	OldestAgeSeconds float64   `json:"oldest_age_seconds"`
 	LastSuccess      time.Time `json:"last_success,omitzero"`
@@ -57,6 +60,7 @@ func (l *lane) status(now time.Time) TargetStatus {
 	s := TargetStatus{
 		Name: l.target.Name, Format: l.target.Format,
 		Pending: l.shelf.len(), Critical: len(l.shelf.critical),
+		Delivered: l.sent, Failed: l.missed,
 		LastSuccess: l.health.succeeded, Failures: l.health.failures,
 	}
 	if at := l.shelf.oldest(); !at.IsZero() {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
@@ -87,6 +89,7 @@ type Spine struct {
 	Log    *slog.Logger
 
 	opt     Options
+	metrics *prometheus.Registry
 	journal *journal.Journal
 	state   *state.DB
 	started time.Time
@@ -133,6 +136,7 @@ func Open(opt Options) (*Spine, error) {
 	}
 	s.Board = coverage.New(opt.Intake.Now, func(ev *event.Event) { s.Intake.Emit(ev) })
 	s.Intake = intake.New(j, s.Board, opt.Log, opt.Intake)
+	s.metrics = newMetrics(s)
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, j.Close(), db.Close())
 	}

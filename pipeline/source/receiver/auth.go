@@ -3,6 +3,7 @@ package receiver
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -18,10 +19,11 @@ var (
 	errBasic     = errors.New("the Basic credentials are not base64 of user:token")
 	errTwoTokens = errors.New("more than one Authorization header")
 	errBadToken  = errors.New("the token is not known")
+	errNoClient  = errors.New("no certificate of a known client, and no token: see tls.clients and tokens")
 	errOperator  = errors.New("the operator token may read but not post: use an ingest token")
 )
 
-// identity is what a token proves of its holder.
+// identity is what a token or a certificate proves of its holder.
 type identity struct {
 	operator bool
 	origin   event.Origin // without Peer
@@ -30,13 +32,14 @@ type identity struct {
 // keyring finds the identity of a token. It holds hashes, so that comparing takes
 // the same time whatever the length of a guess. The zero value knows no token.
 type keyring struct {
-	hashes [][sha256.Size]byte
-	who    []identity
-	ingest bool // there is an ingest token, so posting needs one
+	hashes  [][sha256.Size]byte
+	who     []identity
+	clients []Client
+	ingest  bool // who posts must be known
 }
 
 func newKeyring(cfg Config) *keyring {
-	k := &keyring{ingest: cfg.authenticates()}
+	k := &keyring{ingest: cfg.identifies(), clients: cfg.TLS.Clients}
 	k.add(cfg.OperatorToken, identity{operator: true})
 	k.add(cfg.AuthToken, identity{origin: event.Origin{Token: sharedTokenName, Gateway: cfg.SharedGateway}})
 	for _, t := range cfg.Tokens {
@@ -67,11 +70,29 @@ func (k *keyring) find(secret string) (identity, bool) {
 	return k.who[at], true
 }
 
+// client gives the known client whose certificate the connection has verified.
+// Names are compared here, not secrets: the secret is the certificate's key.
+func (k *keyring) client(state *tls.ConnectionState) (Client, bool) {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return Client{}, false
+	}
+	leaf := state.VerifiedChains[0][0]
+	for _, c := range k.clients {
+		if c.is(leaf) {
+			return c, true
+		}
+	}
+	return Client{}, false
+}
+
 // sender says who posts, or why that is refused: errOperator is a 403, any other
-// error a 401. Where no ingest token is configured nobody has to show one, and a
-// token shown in vain proves nothing.
-func (k *keyring) sender(h http.Header) (event.Origin, error) {
-	secret, err := credential(h)
+// error a 401. A known client's certificate decides alone: it cannot be copied as
+// a token can. Where nobody has to be known, a token shown in vain proves nothing.
+func (k *keyring) sender(req *http.Request) (event.Origin, error) {
+	if c, ok := k.client(req.TLS); ok {
+		return c.origin(), nil
+	}
+	secret, err := credential(req.Header)
 	if err == nil {
 		who, ok := k.find(secret)
 		switch {
@@ -82,8 +103,11 @@ func (k *keyring) sender(h http.Header) (event.Origin, error) {
 		}
 		err = errBadToken
 	}
-	if !k.ingest {
+	switch {
+	case !k.ingest:
 		return event.Origin{}, nil
+	case len(k.clients) > 0 && errors.Is(err, errNoToken):
+		return event.Origin{}, errNoClient
 	}
 	return event.Origin{}, err
 }

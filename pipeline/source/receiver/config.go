@@ -3,6 +3,7 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
@@ -41,9 +42,15 @@ type Token struct {
 // Config says where to listen and whom to believe. The zero value listens on
 // [DefaultConfig]'s address without authentication.
 type Config struct {
-	// Address to listen on, "host:port"; port 0 takes a free one. Empty:
-	// DefaultConfig.Address. Without any ingest token only a loopback address will do.
+	// Address to listen on, "host:port" or "unix:///path"; port 0 takes a free
+	// one. Empty: DefaultConfig.Address. Where senders need neither an ingest token
+	// nor a certificate, only a loopback address or a socket will do.
 	Address string
+	// SocketMode of a unix socket: without tokens, whoever may write to it may
+	// post. 0: DefaultConfig.SocketMode.
+	SocketMode fs.FileMode
+	// TLS of a "host:port".
+	TLS TLS
 	// AuthToken is the ingest token that all senders may share. Empty: none.
 	AuthToken config.Secret
 	// SharedGateway is the gateway that AuthToken is bound to. Empty: none.
@@ -68,12 +75,15 @@ type Config struct {
 }
 
 // DefaultConfig holds the values that stand for those left out of a [Config].
-var DefaultConfig = Config{Address: "127.0.0.1:6040", MaxBody: 4 << 20, MaxConns: 512}
+var DefaultConfig = Config{Address: "127.0.0.1:6040", SocketMode: 0o660, MaxBody: 4 << 20, MaxConns: 512}
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
 	if c.Address == "" {
 		c.Address = DefaultConfig.Address
+	}
+	if c.SocketMode == 0 {
+		c.SocketMode = DefaultConfig.SocketMode
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = DefaultConfig.MaxBody
@@ -87,25 +97,28 @@ func (c Config) withDefaults() Config {
 // Validate lists everything that is wrong, one "key: why" a line.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	errs := []error{c.validateAddress(), c.validateTokens()}
+	errs := []error{c.validateAddress(), c.TLS.validate(), c.validateTokens()}
 	for i, host := range c.AllowedHosts {
 		if !isHost(host) {
-			errs = append(errs, fmt.Errorf("allowedHosts[%d]: %q is not a host name or IP address (no port, no wildcard)", i, host))
+			errs = append(errs, fmt.Errorf("allowed_hosts[%d]: %q is not a host name or IP address (no port, no wildcard)", i, host))
 		}
 	}
 	if c.MaxBody < 0 || c.MaxBody > maxMaxBody {
-		errs = append(errs, fmt.Errorf("maxBody: %d is not between 1 and %d bytes", c.MaxBody, maxMaxBody))
+		errs = append(errs, fmt.Errorf("max_body: %d is not between 1 and %d bytes", c.MaxBody, maxMaxBody))
 	}
 	if c.MaxConns < 0 {
-		errs = append(errs, fmt.Errorf("maxConns: %d is negative", c.MaxConns))
+		errs = append(errs, fmt.Errorf("max_connections: %d is negative", c.MaxConns))
 	}
 	return errors.Join(errs...)
 }
 
 func (c Config) validateAddress() error {
+	if path, ok := c.socket(); ok {
+		return c.validateSocket(path)
+	}
 	host, port, err := net.SplitHostPort(c.Address)
 	if err != nil {
-		return fmt.Errorf("address: %q is not host:port: %w", c.Address, err)
+		return fmt.Errorf("address: %q is neither unix:///path nor host:port: %w", c.Address, err)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("address: %q is not a port number", port)
@@ -118,18 +131,25 @@ func (c Config) validateAddress() error {
 
 // openError refuses to listen for the world to post.
 func openError(address string) error {
-	return fmt.Errorf("%s can be reached from other machines and no ingest token is set, so anyone could post events: set authToken or tokens, or listen on 127.0.0.1", address)
+	return fmt.Errorf("%s can be reached from other machines and no ingest token is set, so anyone could post events: set auth_token or tokens, or listen on 127.0.0.1", address)
 }
 
-// authenticates says whether senders must show a token.
-func (c Config) authenticates() bool { return c.AuthToken != "" || len(c.Tokens) > 0 }
+// authenticates says whether strangers are kept from posting.
+func (c Config) authenticates() bool {
+	return c.identifies() || c.TLS.ClientAuth == ClientAuthRequire
+}
+
+// identifies says whether who posts must be known, by a token or a certificate.
+func (c Config) identifies() bool {
+	return c.AuthToken != "" || len(c.Tokens) > 0 || len(c.TLS.Clients) > 0
+}
 
 func (c Config) validateTokens() error {
-	errs := []error{checkSecret("authToken", c.AuthToken), checkSecret("operatorToken", c.OperatorToken)}
+	errs := []error{checkSecret("auth_token", c.AuthToken), checkSecret("operator_token", c.OperatorToken)}
 	names := map[string]bool{sharedTokenName: true}
 	keys := map[config.Secret]string{}
 	if c.AuthToken != "" {
-		keys[c.AuthToken] = "authToken"
+		keys[c.AuthToken] = sharedTokenName
 	}
 	for i, t := range c.Tokens {
 		key := fmt.Sprintf("tokens[%d]", i)
@@ -139,25 +159,33 @@ func (c Config) validateTokens() error {
 		}
 		names[t.Name] = true
 		if other, ok := keys[t.Secret]; ok {
-			errs = append(errs, fmt.Errorf("%s.secret: is the same as %s: one secret cannot name two senders", key, other))
+			errs = append(errs, fmt.Errorf("%s.token: is the same as %s: one secret cannot name two senders", key, other))
 		}
 		if t.Secret != "" {
 			keys[t.Secret] = key
 		}
 	}
+	for i, cl := range c.TLS.Clients {
+		key := fmt.Sprintf("tls.clients[%d]", i)
+		errs = append(errs, cl.validate(key))
+		if names[cl.Name] {
+			errs = append(errs, fmt.Errorf("%s.name: %q is taken", key, cl.Name))
+		}
+		names[cl.Name] = true
+	}
 	if other, ok := keys[c.OperatorToken]; ok && c.OperatorToken != "" {
-		errs = append(errs, fmt.Errorf("operatorToken: is the same as %s: an agent can read its ingest token and would get operator rights", other))
+		errs = append(errs, fmt.Errorf("operator_token: is the same as %s: an agent can read its ingest token and would get operator rights", other))
 	}
 	return errors.Join(errs...)
 }
 
 func (t Token) validate(key string) error {
-	errs := []error{checkSecret(key+".secret", t.Secret)}
+	errs := []error{checkSecret(key+".token", t.Secret)}
 	if t.Name == "" {
 		errs = append(errs, fmt.Errorf("%s.name: is empty", key))
 	}
 	if t.Secret == "" {
-		errs = append(errs, fmt.Errorf("%s.secret: is empty", key))
+		errs = append(errs, fmt.Errorf("%s.token: is empty", key))
 	}
 	if t.Agent != "" && !event.ValidAgentID(t.Agent) {
 		errs = append(errs, fmt.Errorf("%s.agent: %q is no agent id", key, t.Agent))
@@ -187,14 +215,14 @@ func checkSecret(key string, s config.Secret) error {
 func (c Config) short() (keys []string) {
 	weak := func(s config.Secret) bool { return s != "" && len(s) < shortSecret }
 	if weak(c.AuthToken) {
-		keys = append(keys, "authToken")
+		keys = append(keys, sharedTokenName)
 	}
 	if weak(c.OperatorToken) {
-		keys = append(keys, "operatorToken")
+		keys = append(keys, "operator_token")
 	}
 	for i, t := range c.Tokens {
 		if weak(t.Secret) {
-			keys = append(keys, fmt.Sprintf("tokens[%d].secret", i))
+			keys = append(keys, fmt.Sprintf("tokens[%d].token", i))
 		}
 	}
 	return keys

@@ -10,7 +10,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
-// Handler answers the four endpoints. It makes the same checks whoever serves it.
+// Handler answers the endpoints. It makes the same checks whoever serves it.
 func (r *Receiver) Handler() http.Handler { return http.HandlerFunc(r.serve) }
 
 func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
@@ -27,9 +27,11 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 		r.get(w, req, r.health)
 	case "/stats":
 		r.get(w, req, r.stats)
+	case "/metrics":
+		r.metrics(w, req)
 	default:
 		r.turnAway(w, req, &refusal{http.StatusNotFound, reasonAddress,
-			"no such address: there are /events, /falco, /health and /stats"})
+			"no such address: there are /events, /falco, /health, /stats and /metrics"})
 	}
 }
 
@@ -38,7 +40,7 @@ func (r *Receiver) post(w http.ResponseWriter, req *http.Request, parse parser) 
 		r.wrongMethod(w, req, http.MethodPost)
 		return
 	}
-	origin, err := r.keys.sender(req.Header)
+	origin, err := r.keys.sender(req)
 	switch {
 	case errors.Is(err, errOperator):
 		r.turnAway(w, req, &refusal{http.StatusForbidden, reasonForbidden, err.Error()})
@@ -99,6 +101,21 @@ func (r *Receiver) stats(req *http.Request) (any, int) {
 	return r.views.Stats(r.keys.operator(req.Header)), http.StatusOK
 }
 
+// metrics answers in Prometheus's text form. Nothing in it names an agent, so it
+// is open to whoever may ask for the health.
+func (r *Receiver) metrics(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case r.scrape == nil:
+		r.turnAway(w, req, &refusal{http.StatusNotFound, reasonAddress, "metrics are switched off"})
+	case req.Method != http.MethodGet && req.Method != http.MethodHead:
+		r.wrongMethod(w, req, http.MethodGet+", "+http.MethodHead)
+	default:
+		h := w.Header()
+		h["X-Content-Type-Options"], h["Cache-Control"] = noSniff, noStore
+		r.scrape.ServeHTTP(w, req)
+	}
+}
+
 func (r *Receiver) wrongMethod(w http.ResponseWriter, req *http.Request, allow string) {
 	w.Header().Set("Allow", allow)
 	r.turnAway(w, req, &refusal{http.StatusMethodNotAllowed, reasonAddress, "this address takes " + allow})
@@ -106,10 +123,14 @@ func (r *Receiver) wrongMethod(w http.ResponseWriter, req *http.Request, allow s
 
 // requestLine names a request in logs and losses; it is clean.
 func requestLine(req *http.Request) string {
-	return event.Clean(req.Method+" "+req.URL.Path, maxEcho) + " from " + peer(req)
+	from := peer(req)
+	if from == "" {
+		from = req.RemoteAddr // "uid N" of a unix socket
+	}
+	return event.Clean(req.Method+" "+req.URL.Path, maxEcho) + " from " + from
 }
 
-// peer is the sender's IP address.
+// peer is the sender's IP address; "" on a unix socket.
 func peer(req *http.Request) string {
 	host, _, err := net.SplitHostPort(req.RemoteAddr)
 	if err != nil {

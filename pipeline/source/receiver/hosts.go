@@ -38,15 +38,15 @@ func newHosts(cfg Config) hosts {
 // check gives the reason to refuse req, or nil.
 func (h hosts) check(req *http.Request) error {
 	if name := hostOf(req.Host); !h.allowed(name) {
-		return fmt.Errorf("host %q is not allowed: call the receiver by its address, or add the name to allowedHosts", event.Clean(name, maxEcho))
+		return fmt.Errorf("host %q is not allowed: call the receiver by its address, or add the name to allowed_hosts", event.Clean(name, maxEcho))
 	}
 	for _, origin := range req.Header["Origin"] {
 		u, err := url.Parse(origin)
 		if err != nil {
-			return errors.New("origin is not a URL: see allowedHosts")
+			return errors.New("origin is not a URL: see allowed_hosts")
 		}
 		if name := hostOf(u.Host); !h.allowed(name) {
-			return fmt.Errorf("origin %q is not allowed: add its host to allowedHosts if a page there shall call g0", event.Clean(origin, maxEcho))
+			return fmt.Errorf("origin %q is not allowed: add its host to allowed_hosts if a page there shall call g0", event.Clean(origin, maxEcho))
 		}
 	}
 	return nil

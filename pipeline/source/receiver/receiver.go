@@ -1,21 +1,27 @@
 // Package receiver is the HTTP door of g0: POST /events takes events of the
 // OpenClaw plugin, of anything that speaks its form, and Tetragon's export
-// lines; POST /falco takes Falco's and falcosidekick's alerts; GET /health and
-// GET /stats tell. What is answered 200 is durable; what is refused is named in
+// lines; POST /falco takes Falco's and falcosidekick's alerts; GET /health, GET
+// /stats and GET /metrics tell. What is answered 200 is durable; what is refused is named in
 // the answer, counted, and told to the coverage board, since its senders do not
 // send again.
 package receiver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
@@ -33,6 +39,8 @@ const (
 	// shutdownGrace is longer than acceptTimeout, so that what is with the sink
 	// is answered.
 	shutdownGrace = 10 * time.Second
+	// maxScrapes are gathered at once: each looks at every agent that is stopped.
+	maxScrapes = 4
 )
 
 // Sink keeps events.
@@ -52,6 +60,9 @@ type Views struct {
 	Health func() (view any, ok bool)
 	// Stats gives totals; for an operator also what names agents.
 	Stats func(operator bool) any
+	// Metrics is what GET /metrics shows; nil: there is no such address. It must
+	// not name agents.
+	Metrics prometheus.Gatherer
 }
 
 // Receiver is safe for concurrent use. [Receiver.Listen] and [Receiver.Run] are
@@ -67,6 +78,8 @@ type Receiver struct {
 	bodies  *bodies
 	refused *refusals
 
+	certs    *certs                // nil: no TLS
+	scrape   http.Handler          // nil: no metrics
 	batches  chan struct{}         // one element a batch being decoded
 	seen     [numParts]atomic.Bool // a part was heard from
 	conns    atomic.Int64
@@ -82,15 +95,35 @@ func New(cfg Config, sink Sink, board *coverage.Board, views Views, log *slog.Lo
 	for _, key := range cfg.short() {
 		log.Warn("token is short and may be guessed", "key", key, "min", shortSecret)
 	}
-	return &Receiver{
+	r := &Receiver{
 		cfg: cfg, sink: sink, board: board, views: views, log: log,
 		keys: newKeyring(cfg), hosts: newHosts(cfg), bodies: newBodies(cfg.MaxBody),
 		refused: newRefusals(board, log), batches: make(chan struct{}, maxBatches),
-	}, nil
+	}
+	if views.Metrics != nil {
+		r.scrape = promhttp.HandlerFor(views.Metrics, promhttp.HandlerOpts{
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError), MaxRequestsInFlight: maxScrapes,
+		})
+	}
+	if cfg.TLS.enabled() {
+		var err error
+		if r.certs, err = newCerts(cfg.TLS, board, log); err != nil {
+			return nil, fmt.Errorf("receiver: %w", err)
+		}
+	}
+	return r, nil
 }
 
 // Listen opens the configured address.
 func (r *Receiver) Listen() error {
+	if path, ok := r.cfg.socket(); ok {
+		l, err := listenUnix(path, r.cfg.SocketMode)
+		if err != nil {
+			return fmt.Errorf("receiver: %w", err)
+		}
+		r.listen(l)
+		return nil
+	}
 	l, err := net.Listen("tcp", r.cfg.Address)
 	if err != nil {
 		return fmt.Errorf("receiver: %w", err)
@@ -98,8 +131,16 @@ func (r *Receiver) Listen() error {
 	if at, ok := l.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() && !r.cfg.authenticates() {
 		return errors.Join(fmt.Errorf("receiver: address: %w", openError(at.String())), l.Close())
 	}
-	r.listener = l
+	r.listen(l)
 	return nil
+}
+
+func (r *Receiver) listen(l net.Listener) {
+	r.listener = l
+	r.board.Set(partName, coverage.StateConnected, "")
+	for _, part := range partNames {
+		r.board.Expect(part)
+	}
 }
 
 // Addr is where the receiver listens; nil before [Receiver.Listen].
@@ -122,11 +163,20 @@ func (r *Receiver) Run(ctx context.Context) error {
 		Handler: r.Handler(), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		DisableGeneralOptionsHandler: true, ConnState: r.countConn,
-		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
+		ErrorLog: log.New(serverLog{r.log, newWarner()}, "", 0),
+	}
+	listener := netutil.LimitListener(r.listener, r.cfg.MaxConns)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if r.certs != nil {
+		listener = tls.NewListener(listener, r.certs.server())
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		watching.Go(func() { r.certs.watch(ctx) })
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(netutil.LimitListener(r.listener, r.cfg.MaxConns)) }()
-	r.log.Info("receiver listens", "address", r.listener.Addr().String(), "auth", r.cfg.authenticates())
+	go func() { served <- srv.Serve(listener) }()
+	r.log.Info("receiver listens", "address", r.listener.Addr().String(), "auth", r.cfg.authenticates(), "tls", r.certs != nil)
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("receiver: serve: %w", err), srv.Close())
@@ -142,9 +192,24 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return err
 }
 
+// serverLog takes what net/http says of connections, which strangers can make it
+// say as often as they like.
+type serverLog struct {
+	log  *slog.Logger
+	warn *warner
+}
+
+// Write logs one message.
+func (l serverLog) Write(b []byte) (int, error) {
+	if n := l.warn.due(1); n > 0 {
+		l.log.Warn("receiver: connection", "err", event.Clean(strings.TrimSpace(string(b)), maxEcho), "count", n)
+	}
+	return len(b), nil
+}
+
 // countConn says when no more connections are taken: who waits outside then may
 // give up, and nobody would know.
-func (r *Receiver) countConn(_ net.Conn, state http.ConnState) {
+func (r *Receiver) countConn(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		if r.conns.Add(1) >= int64(r.cfg.MaxConns) {
@@ -152,6 +217,10 @@ func (r *Receiver) countConn(_ net.Conn, state http.ConnState) {
 		}
 	case http.StateClosed, http.StateHijacked:
 		r.conns.Add(-1)
+		// Falco, for one, posts nothing again that its certificate kept it from.
+		if t, ok := c.(*tls.Conn); ok && !t.ConnectionState().HandshakeComplete {
+			r.board.Count(partName, "no handshake", "a connection from "+c.RemoteAddr().String()+" did not come to TLS, or its certificate was refused", 0)
+		}
 	}
 }
 

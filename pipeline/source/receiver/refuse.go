@@ -59,7 +59,7 @@ type refusals struct {
 	board   *coverage.Board
 	log     *slog.Logger
 	counts  [numReasons]atomic.Uint64
-	warners [numReasons]warner
+	warners [numReasons]*warner
 	broken  rate.Sometimes // paces what is said of the sink's errors
 }
 
@@ -73,10 +73,12 @@ type warner struct {
 func newRefusals(board *coverage.Board, log *slog.Logger) *refusals {
 	r := &refusals{board: board, log: log, broken: rate.Sometimes{Interval: warnEvery}}
 	for i := range r.warners {
-		r.warners[i].pace = rate.Sometimes{Interval: warnEvery}
+		r.warners[i] = newWarner()
 	}
 	return r
 }
+
+func newWarner() *warner { return &warner{pace: rate.Sometimes{Interval: warnEvery}} }
 
 // add counts n refused events. detail says which and why; it must be clean.
 func (r *refusals) add(why reason, detail string, n uint64) {
