@@ -59,6 +59,17 @@ func (v *variables) get(name string) (string, bool) {
 	return escapeQuoted.Replace(value), ok
 }
 
+// paste puts the variables' values into text, as Benthos does.
+func (v *variables) paste(text string) string {
+	return variable.ReplaceAllStringFunc(text, func(ref string) string {
+		m := variable.FindStringSubmatch(ref)
+		if value, ok := v.get(m[1]); ok {
+			return value
+		}
+		return strings.TrimPrefix(m[2], ":")
+	})
+}
+
 // hide takes the values of variables out of an error.
 func (v *variables) hide(err error) error {
 	if err == nil {

@@ -66,15 +66,7 @@ func Targets(env *service.Environment, name, text string, lookup func(string) (s
 	if err := b.SetYAML(text); err != nil {
 		return nil, vars.hide(located(name, err))
 	}
-	var targets []notify.Target
-	err := b.WalkComponents(func(w *service.WalkedComponent) error {
-		if w.Name != "g0_notify" {
-			return nil
-		}
-		found, err := targetsOf(env, w.ConfigYAML())
-		targets = append(targets, found...)
-		return err
-	})
+	targets, err := targetsOf(env, vars.paste(text))
 	for _, t := range targets {
 		if fault := t.Validate(); fault != nil {
 			err = errors.Join(err, fmt.Errorf("target %q: %w", t.Name, fault))
@@ -86,26 +78,36 @@ func Targets(env *service.Environment, name, text string, lookup func(string) (s
 	return targets, nil
 }
 
-// targetsOf reads the targets of a g0_notify, given as it stands in a pipeline.
+// targetsOf reads the targets of every g0_notify of a pipeline, which stands
+// directly in pipeline.processors ([checkPipeline]). It reads the text itself: what
+// Benthos gives of a stream that is not built has no secrets.
 func targetsOf(env *service.Environment, text string) ([]notify.Target, error) {
-	var stage struct {
-		Fields yaml.Node `yaml:"g0_notify"`
+	var doc struct {
+		Pipeline struct {
+			Processors []map[string]any `yaml:"processors"`
+		} `yaml:"pipeline"`
 	}
-	if err := yaml.Unmarshal([]byte(text), &stage); err != nil {
-		return nil, err
-	}
-	fields, err := yaml.Marshal(&stage.Fields)
-	if err != nil {
-		return nil, err
-	}
-	conf, err := notifySpec().ParseYAML(string(fields), env)
-	if err != nil {
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, err
 	}
 	var g getter
 	var targets []notify.Target
-	for _, t := range getList(&g, conf.FieldObjectList, "targets") {
-		targets = append(targets, targetConfig(&g, t))
+	for _, p := range doc.Pipeline.Processors {
+		fields, ok := p["g0_notify"]
+		if !ok {
+			continue
+		}
+		b, err := yaml.Marshal(fields)
+		if err != nil {
+			return nil, err
+		}
+		conf, err := notifySpec().ParseYAML(string(b), env)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range getList(&g, conf.FieldObjectList, "targets") {
+			targets = append(targets, targetConfig(&g, t))
+		}
 	}
 	return targets, g.err()
 }
