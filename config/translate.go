@@ -152,7 +152,6 @@ func (t *translator) heading() string {
 func (d Daemon) warnings() []string {
 	a, n := d.Alerting, d.Alerting.Notifications
 	const notEnforced = "this version reads it and enforces nothing of it"
-	const notSent = "nobody will be told: "
 	var out []string
 	for _, w := range []struct {
 		is        bool
@@ -166,8 +165,7 @@ func (d Daemon) warnings() []string {
 		{d.Enforcement.ApplyEgressRules, "enforcement.applyEgressRules", notEnforced},
 		{a.RoutingKey != "" && a.Format != pagerDuty, "alerting.routingKey", "has no effect: it is for the format pagerduty"},
 		{n.IntervalMinutes != 0, "alerting.notifications.intervalMinutes", "has no effect: it is for the mode interval"},
-		{n.Mode != "off" && !a.told(), "alerting.notifications.mode", notSent + "there is no alerting.webhookUrl"},
-		{n.Mode == "off" && a.WebhookURL != "", "alerting.webhookUrl", notSent + "alerting.notifications.mode is off"},
+		{n.Mode != "off" && !a.told(), "alerting.notifications.mode", "nobody will be told: there is no alerting.webhookUrl"},
 		{len(a.Headers) > 0 && !a.told(), "alerting.headers", "has no effect: there is no alerting.webhookUrl"},
 	} {
 		if w.is {

@@ -24,8 +24,8 @@ const (
 	criticalIn = 50 // one event in so many is critical, and alerted of
 )
 
-// crashPipeline is the built-in one, with a target and an output to look at. The
-// output has room for a whole replay: here it must not drop.
+// crashPipeline is the built-in one, with a target that gets every alert, and an
+// output to look at. The output has room for a whole replay: here it must not drop.
 const crashPipeline = `
 $INPUT
 pipeline:
@@ -36,6 +36,8 @@ pipeline:
     - g0_killswitch: { file: $DIR/killswitch }
     - g0_notify:
         mode: realtime
+        rate_limit: 0s
+        max_per_minute: 10000
         targets: [ { name: hook, url: "$HOOK" } ]
 output:
   g0_isolate:

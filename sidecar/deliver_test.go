@@ -19,6 +19,7 @@ pipeline:
     - g0_identify: {}
     - g0_notify:
         mode: realtime
+        rate_limit: 0s
         targets: [ { name: hook, url: "$HOOK", timeout: 1s } ]
 `
 

@@ -14,14 +14,23 @@ func notifySpec() *service.ConfigSpec {
 	d := notify.DefaultConfig
 	return service.NewConfigSpec().
 		Summary("Tells people: each alert is stored before it is sent, and kept until the target took it.").
-		Description("In `realtime` mode one alert of each type is sent in `rate_limit`; what is held back is counted, and the "+
-			"count is sent. A critical alert is never held back.").
-		Field(service.NewStringEnumField("mode", string(notify.ModeOff), string(notify.ModeRealtime)).Default(string(d.Mode)).
-			Description("When to tell.")).
+		Description("`mode` is for what the agents' plugin reports. Threats, stops, losses of sight, and what Falco and the kernel "+
+			"report are told in every mode. What is held back is counted, and the count is told. docs/notifications.md says what is told when.").
+		Field(service.NewStringEnumField("mode", notify.Modes()...).Default(string(d.Mode)).
+			Description("When to tell of the plugin's events: never, in a digest each `interval`, or at once within `rate_limit`.")).
+		Field(service.NewDurationField("interval").Default(d.Interval.String()).
+			Description("Time that a digest gathers, from its first event; 1s to 24h. For the mode `interval`.")).
 		Field(service.NewStringField("min_severity").Default(d.MinSeverity.String()).
 			Description("Lowest severity: info, low, medium, high or critical.")).
 		Field(service.NewDurationField("rate_limit").Default(d.RateLimit.String()).
-			Description("Time in which one type is told once.")).
+			Description("Time in which one alert of a kind is told: of a type of plugin events, and else of a type and agent. 0s: no limit. "+
+				"Critical threats, what the kill switch does and losses of sight are never held back by it.")).
+		Field(service.NewIntField("max_per_minute").Default(d.MaxPerMinute).
+			Description("Alerts of all kinds in a minute, 1 to 10000; what is beyond is told together. Those that `rate_limit` never holds back do not count.")).
+		Field(service.NewIntField("max_urgent_per_hour").Default(d.MaxUrgentPerHour).
+			Description("The same for those, in an hour. That an agent was stopped, and what came of it, is told however many there were.")).
+		Field(service.NewStringListField("extra_types").Default([]any{}).
+			Description("Further types of events to tell of, in every mode and of every severity, such as `baseline.first_seen`.")).
 		Field(service.NewObjectListField("targets", targetFields()...).Default([]any{}).Description("Where to post.")).
 		Example("Slack", "The address comes from a file.", `
 pipeline:
@@ -46,15 +55,30 @@ pipeline:
           - name: security
             format: discord
             url_file: /run/secrets/discord-webhook
+`).
+		Example("Digest", "What the plugin reports comes once in ten minutes, the rest at once, news of an agent's baseline too.", `
+pipeline:
+  processors:
+    - g0_notify:
+        mode: interval
+        interval: 10m
+        extra_types: [ baseline.first_seen, baseline.rate ]
+        targets:
+          - name: ops
+            url: https://alerts.example.com/g0
 `)
 }
 
 func notifyConfig(conf *service.ParsedConfig) (notify.Config, []notify.Target, error) {
 	var g getter
 	cfg := notify.Config{
-		Mode:        notify.Mode(get(&g, conf.FieldString, "mode")),
-		MinSeverity: getSeverity(&g, conf, "min_severity"),
-		RateLimit:   get(&g, conf.FieldDuration, "rate_limit"),
+		Mode:             notify.Mode(get(&g, conf.FieldString, "mode")),
+		Interval:         get(&g, conf.FieldDuration, "interval"),
+		MinSeverity:      getSeverity(&g, conf, "min_severity"),
+		RateLimit:        get(&g, conf.FieldDuration, "rate_limit"),
+		MaxPerMinute:     get(&g, conf.FieldInt, "max_per_minute"),
+		MaxUrgentPerHour: get(&g, conf.FieldInt, "max_urgent_per_hour"),
+		ExtraTypes:       getList(&g, conf.FieldStringList, "extra_types"),
 	}
 	var targets []notify.Target
 	for _, t := range getList(&g, conf.FieldObjectList, "targets") {

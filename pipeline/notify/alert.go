@@ -25,14 +25,16 @@ const (
 // rate limit held back. Its JSON form is stored in the outbox and stays
 // readable by later versions. An Alert is read-only once made.
 type Alert struct {
-	// ID is the event's ID and "-alert"; for a summary of suppressed events the
-	// timer event's ID, "-alert-" and the category. A replay gives the same.
+	// ID is the event's ID and "-alert"; for a summary of suppressed events or a
+	// digest the timer event's ID, "-alert-" and the category. A replay gives the
+	// same.
 	ID string `json:"id"`
 	// Seq is the journal place of the event that caused it.
 	Seq uint64 `json:"seq,omitzero"`
 	// At is that event's received time, UTC.
 	At time.Time `json:"at"`
-	// Category is what the rate limit counts by: the event's type.
+	// Category is the event's type; "digest" for what an interval brought, and
+	// "overflow" for what was more than people are told singly.
 	Category string `json:"category"`
 	// Severity of the event; of a summary, the highest of what it sums up.
 	Severity event.Severity `json:"severity"`
@@ -43,8 +45,8 @@ type Alert struct {
 	Summary string `json:"summary"`
 	// Text tells all of it in lines: summary, facts, evidence.
 	Text string `json:"text"`
-	// Suppressed counts the events that the rate limit held back since the
-	// category's last alert; empty where there were none.
+	// Suppressed counts the events that the rate limit held back since the last
+	// alert of this kind; empty where there were none.
 	Suppressed []Suppressed `json:"suppressed,omitzero"`
 	// Incident is the same for alerts that belong to one attack: targets that
 	// have threads or incidents put them together under it. Empty: it stands
@@ -52,7 +54,8 @@ type Alert struct {
 	Incident string `json:"incident,omitzero"`
 	// Ends says that the incident is over.
 	Ends bool `json:"ends,omitzero"`
-	// Digest is set where the alert sums up an interval; Event is nil then.
+	// Digest is set where the alert sums up events of several categories; Event is
+	// nil then.
 	Digest *Digest `json:"digest,omitzero"`
 	// Event without Raw; nil in a summary.
 	Event *event.Event `json:"event,omitzero"`
@@ -81,27 +84,58 @@ func newAlert(ev *event.Event, category string, sev event.Severity, heldBack []S
 }
 
 // newSummary makes the alert that says how many events of a category were held
-// back when no further one came to carry the count.
-func newSummary(timer *event.Event, category string, sev event.Severity, n uint64) Alert {
+// back when no further one came to carry the count. agents are those that had
+// them, as far as they are known.
+func newSummary(timer *event.Event, category string, sev event.Severity, n uint64, agents ...string) Alert {
 	a := Alert{
 		ID: timer.ID + "-alert-" + category, Seq: timer.Seq, At: timer.Received.UTC(),
 		Category: category, Severity: sev,
 		Suppressed: []Suppressed{{Category: category, Count: n}},
 	}
 	a.Summary = heldBack(a.Suppressed[0])
+	if from := fromAgents(agents, false); from != "" {
+		a.Summary += ", " + from
+	}
 	a.Title = title(sev, "g0", a.Summary)
 	a.Text = textOf(a)
 	return a
 }
 
-// passes says whether an alert reaches the lowest severity that is wanted. The
-// end of a loss is of no severity itself, but who was told of the loss wants to
-// know.
-func passes(category string, sev, lowest event.Severity) bool {
-	if category == event.TypeCoverageRestored {
-		sev = max(sev, event.SeverityOf(event.TypeCoverageLost))
+// Categories of alerts that sum up events of several.
+const (
+	categoryDigest   = "digest"   // what an interval brought
+	categoryOverflow = "overflow" // what was too much to be told singly
+)
+
+// newDigest makes the alert about what an interval brought.
+func newDigest(timer *event.Event, g gathering) Alert {
+	a := newGathered(timer, categoryDigest, g)
+	a.Summary = counted(a.Digest.Total, "event") + from(g) + " since " + a.Digest.From.Format(clock)
+	return a.told()
+}
+
+// newOverflow makes the alert about what was more than people are told singly.
+func newOverflow(timer *event.Event, g gathering) Alert {
+	a := newGathered(timer, categoryOverflow, g)
+	a.Summary = "and " + counted(a.Digest.Total, "more event") + from(g) + ", too many to tell of each"
+	return a.told()
+}
+
+func newGathered(timer *event.Event, category string, g gathering) Alert {
+	a := Alert{
+		ID: timer.ID + "-alert-" + category, Seq: timer.Seq, At: timer.Received.UTC(),
+		Category: category, Digest: g.digest(timer.Received),
 	}
-	return sev >= lowest
+	a.Severity = a.Digest.Groups[0].Severity
+	return a
+}
+
+// told fills in the texts of an alert that has its Summary.
+func (a Alert) told() Alert {
+	a.Summary = event.Clean(a.Summary, maxTitle)
+	a.Title = title(a.Severity, "g0", a.Summary)
+	a.Text = textOf(a)
+	return a
 }
 
 // encode gives the JSON form. What a source sent may be no JSON after all (a key

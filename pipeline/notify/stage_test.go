@@ -10,13 +10,21 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
+// realtime makes a stage in that mode, changed as the test wants.
 func realtime(t *testing.T, change func(*Config)) *Stage {
 	t.Helper()
+	return stageWith(t, func(c *Config) {
+		c.Mode = ModeRealtime
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+func stageWith(t testing.TB, change func(*Config)) *Stage {
+	t.Helper()
 	cfg := DefaultConfig
-	cfg.Mode = ModeRealtime
-	if change != nil {
-		change(&cfg)
-	}
+	change(&cfg)
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -44,17 +52,34 @@ func tell(alerts []Alert) []told {
 }
 
 func TestConfigValidate(t *testing.T) {
+	with := func(change func(*Config)) Config {
+		cfg := DefaultConfig
+		change(&cfg)
+		return cfg
+	}
 	for _, tc := range []struct {
 		name string
 		cfg  Config
 		want string
 	}{
 		{"default", DefaultConfig, ""},
-		{"no limit", Config{Mode: ModeRealtime}, ""},
-		{"mode", Config{Mode: "interval"}, `notify: mode "interval" is none of off, realtime`},
-		{"no mode", Config{}, `notify: mode "" is none of off, realtime`},
-		{"severity", Config{Mode: ModeOff, MinSeverity: 9}, "notify: min severity severity(9) is unknown"},
-		{"all faults", Config{Mode: "x", RateLimit: -1}, "notify: mode \"x\" is none of off, realtime\nrate limit -1ns is not within 0s to 24h"},
+		{"no limit", with(func(c *Config) { c.RateLimit = 0 }), ""},
+		{"interval", with(func(c *Config) { c.Mode = ModeInterval }), ""},
+		{"extra types", with(func(c *Config) { c.ExtraTypes = []string{event.TypeBaselineFirstSeen, event.TypeGatewayStart} }), ""},
+		{"mode", with(func(c *Config) { c.Mode = "sometimes" }), `notify: mode "sometimes" is none of off, interval, realtime`},
+		{"no mode", with(func(c *Config) { c.Mode = "" }), `notify: mode "" is none of off, interval, realtime`},
+		{"severity", with(func(c *Config) { c.MinSeverity = 9 }), "notify: min severity severity(9) is unknown"},
+		{"type of the user's own", with(func(c *Config) { c.ExtraTypes = []string{"made.up"} }),
+			`notify: extra type "made.up" is not a type of events that can be told`},
+		{"misspelt", with(func(c *Config) { c.ExtraTypes = []string{"baseline.firstseen"} }),
+			`notify: extra type "baseline.firstseen" is not a type of events that can be told`},
+		{"timer", with(func(c *Config) { c.ExtraTypes = []string{event.TypeTimer} }),
+			`notify: extra type "timer.fired" is not a type of events that can be told`},
+		{"told anyway", with(func(c *Config) { c.ExtraTypes = []string{event.TypeEgressUnexpected} }),
+			`notify: extra type "egress.unexpected" is told without being listed`},
+		{"all faults", Config{Mode: "x", RateLimit: -1}, "notify: mode \"x\" is none of off, interval, realtime\n" +
+			"interval 0s is not within 1s to 24h\nrate limit -1ns is not within 0s to 24h\n" +
+			"max per minute 0 is not between 1 and 10000\nmax urgent per hour 0 is not between 1 and 10000"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := ""
@@ -68,35 +93,61 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
+// TestWhatIsTold goes through every type: the plugin's by the mode, what is an
+// alert of its own always.
 func TestWhatIsTold(t *testing.T) {
 	type expect struct {
-		typ  string
-		want bool
+		typ    string
+		source event.Source
+		want   string // in off, interval, realtime: - nothing, ! at once, d in the digest
 	}
 	var cases []expect
 	for _, typ := range event.SecurityTypes() {
-		cases = append(cases, expect{typ, true})
+		if pluginTypes[typ] {
+			cases = append(cases, expect{typ, event.SourceOpenClaw, "-d!"}, expect{typ, event.SourceTetragon, "!!!"})
+		} else {
+			cases = append(cases, expect{typ, event.SourceTetragon, "!!!"}, expect{typ, event.SourceG0, "!!!"})
+		}
 	}
 	cases = append(cases,
-		expect{"threat.users_own_rule", true},
-		expect{event.TypeCoverageRestored, true},
-		expect{event.TypeFalcoAlert, true},
-		expect{event.TypeToolExecuted, false},
-		expect{event.TypeKillSwitchStopAsked, false},
-		expect{event.TypeProcessExec, false},
-		expect{"made.up", false},
+		expect{"threat.users_own_rule", event.SourceG0, "!!!"},
+		expect{event.TypeCoverageRestored, event.SourceG0, "!!!"},
+		expect{event.TypeFalcoAlert, event.SourceFalco, "!!!"},
+		expect{event.TypeBaselineRate, event.SourceG0, "!!!"}, // an extra type, see below
+		expect{event.TypeBaselineFirstSeen, event.SourceG0, "---"},
+		expect{event.TypeToolExecuted, event.SourceOpenClaw, "---"},
+		expect{event.TypeKillSwitchStopAsked, event.SourceG0, "---"},
+		expect{event.TypeProcessExec, event.SourceTetragon, "---"},
+		expect{"made.up", event.SourceOpenClaw, "---"},
 	)
+	if got := len(pluginTypes); got != 7 {
+		t.Errorf("%d types are for the modes; the specification lists seven", got)
+	}
 	for _, tc := range cases {
-		t.Run(tc.typ, func(t *testing.T) {
-			ev := newEvent("01A", tc.typ, noon)
-			if ev.Severity == event.SeverityInfo && tc.typ != event.TypeCoverageRestored {
-				ev.Severity = event.SeverityHigh // the type decides here
+		t.Run(string(tc.source)+" "+tc.typ, func(t *testing.T) {
+			got := ""
+			for _, mode := range Modes() {
+				s := stageWith(t, func(c *Config) {
+					c.Mode, c.ExtraTypes = Mode(mode), []string{event.TypeBaselineRate}
+				})
+				ev := newEvent("01A", tc.typ, noon)
+				ev.Source = tc.source
+				ev.Severity = max(ev.Severity, event.SeverityHigh) // the type decides here
+				now := s.Apply(ev)
+				later := s.Apply(newEvent("T", event.TypeTimer, noon.Add(5*time.Minute)))
+				switch {
+				case len(now) == 1 && len(later) == 0:
+					got += "!"
+				case len(now) == 0 && len(later) == 1 && later[0].Category == categoryDigest:
+					got += "d"
+				case len(now)+len(later) == 0:
+					got += "-"
+				default:
+					t.Errorf("mode %s: %v at once, %v later", mode, tell(now), tell(later))
+				}
 			}
-			if got := len(realtime(t, nil).Apply(ev)) == 1; got != tc.want {
-				t.Errorf("told: %v, want %v", got, tc.want)
-			}
-			if off, err := New(DefaultConfig); err != nil || len(off.Apply(ev)) != 0 {
-				t.Errorf("told in mode off (%v)", err)
+			if got != tc.want {
+				t.Errorf("in %v: %s, want %s", Modes(), got, tc.want)
 			}
 		})
 	}
@@ -115,6 +166,7 @@ func TestMinSeverity(t *testing.T) {
 		{"none given: the type's", event.TypePIIRedacted, event.SeverityNone, event.SeverityLow, true},
 		{"all-clear ranks as the loss", event.TypeCoverageRestored, event.SeverityInfo, event.SeverityHigh, true},
 		{"but not higher", event.TypeCoverageRestored, event.SeverityInfo, event.SeverityCritical, false},
+		{"letting go on ranks as the stop", event.TypeKillSwitchResumed, event.SeverityHigh, event.SeverityCritical, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := realtime(t, func(c *Config) { c.MinSeverity = tc.lowest })
@@ -157,11 +209,10 @@ var rateLimitSteps = []step{
 	{name: "nothing is due", at: 4 * time.Second, typ: event.TypeTimer},
 	{name: "critical passes and carries the count", at: 5 * time.Second, typ: event.TypeToolBlocked, sev: event.SeverityCritical,
 		want: []told{{"E6-alert", event.TypeToolBlocked, event.SeverityCritical, 2}}},
-	{name: "critical again", at: 6 * time.Second, typ: event.TypeToolBlocked, sev: event.SeverityCritical,
-		want: []told{{"E7-alert", event.TypeToolBlocked, event.SeverityCritical, 0}}},
-	{name: "held back since the last critical", at: 65 * time.Second, typ: event.TypeToolBlocked},
+	{name: "critical again", at: 6 * time.Second, typ: event.TypeToolBlocked, sev: event.SeverityCritical},
+	{name: "held back since the critical one", at: 65*time.Second - 1, typ: event.TypeToolBlocked},
 	{name: "the window ended: passes with the count", at: 66 * time.Second, typ: event.TypeToolBlocked,
-		want: []told{{"E9-alert", event.TypeToolBlocked, event.SeverityMedium, 1}}},
+		want: []told{{"E9-alert", event.TypeToolBlocked, event.SeverityMedium, 2}}},
 	{name: "held back", at: 67 * time.Second, typ: event.TypeToolBlocked, sev: event.SeverityHigh},
 	{name: "too early for the summary", at: 126*time.Second - 1, typ: event.TypeTimer},
 	{name: "summary", at: 126 * time.Second, typ: event.TypeTimer,
@@ -220,7 +271,8 @@ func encodeAll(t *testing.T, alerts []Alert) []string {
 }
 
 func TestRestoreRefuses(t *testing.T) {
-	for _, in := range []string{``, `[]`, `{"windows":[{"category":1}]}`, `{"unknown":1}`, `{"windows":[],"windows":[]}`} {
+	for _, in := range []string{``, `[]`, `{"windows":[{"category":1}]}`, `{"unknown":1}`, `{"windows":[],"windows":[]}`,
+		`{"digest":{"groups":{"a":{"severity":"dire"}}}}`, `{"incidents":[{"key":""}, 1]}`} {
 		s := realtime(t, nil)
 		s.Apply(newEvent("E0", event.TypeToolBlocked, noon))
 		if err := s.Restore([]byte(in)); err == nil {
@@ -279,32 +331,5 @@ func TestNoLimit(t *testing.T) {
 		if got := s.Apply(newEvent(fmt.Sprint(i), event.TypeToolBlocked, noon)); len(got) != 1 {
 			t.Errorf("event %d: %d alerts", i, len(got))
 		}
-	}
-}
-
-func TestCategoriesAreBounded(t *testing.T) {
-	threat := func(id, typ string, at time.Time) *event.Event {
-		ev := newEvent(id, typ, at)
-		ev.Severity = event.SeverityHigh
-		return ev
-	}
-	s := realtime(t, nil)
-	const extra = 10
-	suppressed := uint64(0)
-	for i := range maxCategories + extra {
-		if len(s.Apply(threat(fmt.Sprint(i), fmt.Sprintf("threat.rule%d", i), noon))) == 0 {
-			suppressed++
-		}
-	}
-	if got := len(s.windows); got > maxCategories+1 {
-		t.Errorf("%d windows", got)
-	}
-	summaries := tell(s.Apply(newEvent("T", event.TypeTimer, noon.Add(time.Minute))))
-	want := []told{{"T-alert-other", otherCategory, event.SeverityHigh, suppressed}}
-	if diff := cmp.Diff(want, summaries); diff != "" || suppressed != extra-1 {
-		t.Errorf("%d suppressed (-want +got):\n%s", suppressed, diff)
-	}
-	if got := s.Apply(threat("after", "threat.new", noon.Add(2*time.Minute))); len(got) != 1 || got[0].Category != "threat.new" {
-		t.Errorf("after the flood: %v", tell(got))
 	}
 }

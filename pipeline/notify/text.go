@@ -143,7 +143,67 @@ func textOf(a Alert) string {
 			lines = append(lines, "  "+p)
 		}
 	}
+	lines = append(lines, groupLines(a.Digest)...)
 	return join("\n", lines...)
+}
+
+// groupLines tells of each group of a digest; d may be nil.
+func groupLines(d *Digest) []string {
+	if d == nil {
+		return nil
+	}
+	var lines []string
+	for _, g := range d.Groups {
+		span := g.First.UTC().Format(clock)
+		if last := g.Last.UTC().Format(clock); last != span {
+			span += " to " + last
+		}
+		lines = append(lines, fmt.Sprintf("%s %s: %d, %s", strings.ToUpper(g.Severity.String()), g.Category, g.Count, span))
+		if agents := agentsLine(g); agents != "" {
+			lines = append(lines, "  "+agents)
+		}
+		for _, example := range g.Examples {
+			lines = append(lines, "  "+event.Clean(example, maxLine))
+		}
+	}
+	return lines
+}
+
+// agentsLine says which agents a group is of, "research 12, support 3".
+func agentsLine(g Group) string {
+	parts := make([]string, 0, len(g.Agents)+1)
+	for _, a := range g.Agents {
+		parts = append(parts, fmt.Sprintf("%s %d", event.Clean(a.Agent, 64), a.Count))
+	}
+	if g.MoreAgents > 0 {
+		parts = append(parts, "and "+counted(uint64(g.MoreAgents), "more agent"))
+	}
+	return join(", ", parts...)
+}
+
+// from says whom gathered events are from, with a space before it.
+func from(g gathering) string { return prefixed(" ", fromAgents(g.agents())) }
+
+// fromAgents names one agent and counts several; more says that there may be
+// others.
+func fromAgents(agents []string, more bool) string {
+	switch {
+	case len(agents) == 0:
+		return ""
+	case more:
+		return fmt.Sprintf("from %d agents or more", len(agents))
+	case len(agents) == 1:
+		return "from " + event.Clean(agents[0], 64)
+	}
+	return fmt.Sprintf("from %d agents", len(agents))
+}
+
+// counted is "1 event" or "2 events".
+func counted(n uint64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.FormatUint(n, 10) + " " + thing
 }
 
 func heldBack(s Suppressed) string {

@@ -24,7 +24,11 @@ var phrases = map[string]string{
 	event.TypeSessionAccess:       "access to session transcripts",
 	event.TypeContainerRoot:       "container runs as root",
 	event.TypeGatewayExternalBind: "gateway listens on an external address",
+	event.TypeCognitiveModified:   "a file that instructs it was changed",
 	event.TypeIdentityConflict:    "claims to be another agent",
+	event.TypeBaselineFirstSeen:   "did what it never did before",
+	event.TypeBaselineRate:        "does something far more often than it used to",
+	event.TypeBaselineActive:      "is known by now: what is new is told",
 }
 
 var evidenceWords = map[event.Evidence]string{
