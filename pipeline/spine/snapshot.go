@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
@@ -74,12 +75,12 @@ func (s *Spine) snapshot(ctx context.Context, rest time.Duration) error {
 	// with collecting must not let the stream go on while another collects.
 	s.snapshotting.Lock()
 	defer s.snapshotting.Unlock()
-	seq, parts, err := s.collect(ctx, rest)
+	got, err := s.collect(ctx, rest)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	if seq == s.saved {
+	if got.seq == s.saved {
 		s.mu.Unlock()
 		return nil
 	}
@@ -90,40 +91,65 @@ func (s *Spine) snapshot(ctx context.Context, rest time.Duration) error {
 			return fmt.Errorf("flush: %w", err)
 		}
 	}
-	if err := s.state.SaveSnapshot(seq, parts); err != nil {
+	if err := s.state.SaveSnapshot(got.seq, got.parts, got.shards); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.saved, s.savedAt = seq, s.opt.Intake.Now()
+	s.saved, s.savedAt = got.seq, s.opt.Intake.Now()
+	told := s.onSaved
 	s.mu.Unlock()
-	return errors.Join(s.forget(seq), s.Intake.Forget(seq+1))
+	for stage, shards := range got.shards {
+		changed := slices.Collect(maps.Keys(shards))
+		for _, f := range told {
+			f(stage, got.seq, changed)
+		}
+	}
+	return errors.Join(s.forget(got.seq), s.Intake.Forget(got.seq+1))
 }
 
-func (s *Spine) collect(ctx context.Context, rest time.Duration) (uint64, map[string][]byte, error) {
+// collected is the state of every stage up to the event numbered seq.
+type collected struct {
+	seq    uint64
+	parts  map[string][]byte
+	shards map[string]map[string][]byte // by stage, those that changed
+}
+
+func (s *Spine) collect(ctx context.Context, rest time.Duration) (collected, error) {
 	wait, cancel := context.WithTimeout(ctx, rest)
 	defer cancel()
 	seq, resume, err := s.Intake.Quiesce(wait)
 	if err != nil {
-		return 0, nil, err
+		return collected{}, err
 	}
 	defer resume()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A stage that this pipeline lacks, or that a fault in it kept from being
 	// made, finds its latches when it is there again.
-	parts := maps.Clone(s.parts)
-	if parts == nil {
-		parts = map[string][]byte{}
+	got := collected{seq: seq, parts: maps.Clone(s.parts), shards: map[string]map[string][]byte{}}
+	if got.parts == nil {
+		got.parts = map[string][]byte{}
 	}
 	for name, st := range s.stages {
-		if parts[name], err = st.Snapshot(); err != nil {
-			return 0, nil, fmt.Errorf("snapshot of %s: %w", name, err)
+		if got.parts[name], err = st.Snapshot(); err != nil {
+			return collected{}, fmt.Errorf("snapshot of %s: %w", name, err)
+		}
+		sharded, ok := st.(Sharded)
+		if !ok {
+			continue
+		}
+		changed, err := sharded.Shards(s.saved)
+		if err != nil {
+			return collected{}, fmt.Errorf("shards of %s: %w", name, err)
+		}
+		if len(changed) > 0 {
+			got.shards[name] = changed
 		}
 	}
-	if parts[countsPart], err = s.Intake.Counts().Snapshot(); err != nil {
-		return 0, nil, err
+	if got.parts[countsPart], err = s.Intake.Counts().Snapshot(); err != nil {
+		return collected{}, err
 	}
-	return seq, parts, nil
+	return got, nil
 }
 
 // forget lets the queues forget what no replay can bring again.

@@ -108,6 +108,7 @@ type Spine struct {
 	saved    uint64    // Seq of the newest snapshot
 	savedAt  time.Time // and when it was taken
 	ticked   time.Time
+	onSaved  []func(stage string, seq uint64, changed []string)
 
 	// They end in this order: what one still hands on, the next takes.
 	sources, workers, base *group
@@ -178,6 +179,17 @@ func (s *Spine) recover() error {
 // Queue opens a durable queue of the state file.
 func (s *Spine) Queue(name string) (*state.Queue, error) { return s.state.Queue(name) }
 
+// State is the state file, for those who read what snapshots saved.
+func (s *Spine) State() *state.DB { return s.state }
+
+// OnSaved has f told, after each snapshot, which shards of which stage it wrote or
+// took away, and its Seq. f must return at once: the next snapshot waits for it.
+func (s *Spine) OnSaved(f func(stage string, seq uint64, changed []string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onSaved = append(s.onSaved, f)
+}
+
 // Register takes a stage into the snapshot under a name of its own and restores
 // what the last snapshot holds of it.
 func (s *Spine) Register(name string, st Stage) error {
@@ -191,8 +203,25 @@ func (s *Spine) Register(name string, st Stage) error {
 			return fmt.Errorf("restore %s from the snapshot: %w", name, err)
 		}
 	}
+	if sharded, ok := st.(Sharded); ok {
+		if err := s.restoreShards(name, sharded); err != nil {
+			return fmt.Errorf("restore %s from the snapshot: %w", name, err)
+		}
+	}
 	s.stages[name] = st
 	return nil
+}
+
+func (s *Spine) restoreShards(name string, st Sharded) error {
+	kept, err := s.state.Shards(name)
+	if err != nil {
+		return err
+	}
+	shards, err := kept.All()
+	if err != nil || len(shards) == 0 {
+		return err
+	}
+	return st.RestoreShards(shards)
 }
 
 // Serve runs a service until the spine closes, and flushes it before snapshots.

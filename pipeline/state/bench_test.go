@@ -32,7 +32,7 @@ func BenchmarkSaveSnapshot(b *testing.B) {
 	seq := uint64(0)
 	for b.Loop() {
 		seq++
-		if err := db.SaveSnapshot(seq, parts); err != nil {
+		if err := db.SaveSnapshot(seq, parts, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -46,7 +46,7 @@ func BenchmarkOpen(b *testing.B) {
 	if _, err := mustQueue(b, db).Put(entries(1, 10_000)...); err != nil {
 		b.Fatal(err)
 	}
-	if err := db.SaveSnapshot(1, map[string][]byte{"correlate": make([]byte, 4<<20)}); err != nil {
+	if err := db.SaveSnapshot(1, map[string][]byte{"correlate": make([]byte, 4<<20)}, nil); err != nil {
 		b.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -52,7 +52,7 @@ func change(db *DB, q *Queue) error {
 			}
 			fmt.Println("done", i)
 		}
-		if err := db.SaveSnapshot(uint64(i), map[string][]byte{"last": fmt.Append(nil, i)}); err != nil {
+		if err := db.SaveSnapshot(uint64(i), map[string][]byte{"last": fmt.Append(nil, i)}, nil); err != nil {
 			return err
 		}
 		fmt.Println("snapshot", i)

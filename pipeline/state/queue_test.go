@@ -194,7 +194,7 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range 10 {
-			if err := errors.Join(db.SaveSnapshot(uint64(i), nil), q.Forget(uint64(i))); err != nil {
+			if err := errors.Join(db.SaveSnapshot(uint64(i), nil, nil), q.Forget(uint64(i))); err != nil {
 				t.Error(err)
 			}
 		}

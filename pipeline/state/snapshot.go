@@ -31,8 +31,9 @@ func partSeal(seq uint64, name string) []byte {
 }
 
 // SaveSnapshot puts a snapshot, taken after the event with that Seq, in the place
-// of the former: all of it or, with an error, nothing.
-func (db *DB) SaveSnapshot(seq uint64, parts map[string][]byte) error {
+// of the former: all of it or, with an error, nothing. shards holds, by stage and
+// name, only those that changed since the former; nil is one that is gone.
+func (db *DB) SaveSnapshot(seq uint64, parts map[string][]byte, shards map[string]map[string][]byte) error {
 	if len(parts) > MaxParts {
 		return fmt.Errorf("save snapshot: %w: %d parts, at most %d", ErrTooLarge, len(parts), MaxParts)
 	}
@@ -43,6 +44,9 @@ func (db *DB) SaveSnapshot(seq uint64, parts map[string][]byte) error {
 		if len(part) > MaxPart {
 			return fmt.Errorf("save snapshot: part %q: %w: %d bytes, at most %d", name, ErrTooLarge, len(part), MaxPart)
 		}
+	}
+	if err := checkShards(shards); err != nil {
+		return fmt.Errorf("save snapshot: %w", err)
 	}
 	head := binary.BigEndian.AppendUint64(nil, seq)
 	head = binary.BigEndian.AppendUint64(head, uint64(len(parts)))
@@ -58,6 +62,9 @@ func (db *DB) SaveSnapshot(seq uint64, parts map[string][]byte) error {
 			if err := b.Put(partKey(name), sealed(partSeal(seq, name), part)); err != nil {
 				return err
 			}
+		}
+		if err := db.saveShards(tx, seq, shards); err != nil {
+			return err
 		}
 		return b.Put(headKey, sealed(headKey, head))
 	})

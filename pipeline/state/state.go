@@ -1,6 +1,6 @@
 // Package state keeps, in one local bbolt file, what must survive a restart
-// beside the journal: the stages' snapshot and the durable queues (outbox,
-// intents). Everything that returned without an error is on the disk: each
+// beside the journal: the stages' snapshot with the shards of those that are kept
+// apart for each agent, and the durable queues (outbox, intents). Everything that returned without an error is on the disk: each
 // change is one bbolt transaction with its fsyncs.
 //
 // The list of free pages is written with each transaction (bbolt's default):
@@ -40,7 +40,8 @@ var (
 // CorruptError says that something in the file is damaged, and what to do.
 type CorruptError struct {
 	Path string
-	// What is damaged: "file", `snapshot part "correlate"`, `queue "outbox": entry "01J…"`.
+	// What is damaged: "file", `snapshot part "correlate"`, `shard "research" of
+	// "baseline"`, `queue "outbox": entry "01J…"`.
 	What string
 	// ID of the damaged entry of a queue, where it is known: Done takes it away.
 	ID string

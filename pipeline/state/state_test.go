@@ -67,18 +67,18 @@ func TestSnapshot(t *testing.T) {
 	}
 	check(db, 0, nil)
 	first := map[string][]byte{"correlate": bytes.Repeat([]byte("a"), 3<<20), "killswitch": []byte("{}"), "empty": {}}
-	if err := db.SaveSnapshot(7, first); err != nil {
+	if err := db.SaveSnapshot(7, first, nil); err != nil {
 		t.Fatal(err)
 	}
 	check(db, 7, first)
 	second := map[string][]byte{"correlate": []byte("b")}
-	if err := db.SaveSnapshot(9, second); err != nil {
+	if err := db.SaveSnapshot(9, second, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, parts := range map[string]map[string][]byte{
 		"no name": {"": nil}, "long name": {strings.Repeat("n", MaxName+1): nil}, "large part": {"x": make([]byte, MaxPart+1)},
 	} {
-		if err := db.SaveSnapshot(10, parts); err == nil {
+		if err := db.SaveSnapshot(10, parts, nil); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
@@ -88,7 +88,7 @@ func TestSnapshot(t *testing.T) {
 	}
 	db = mustOpen(t, path)
 	check(db, 9, second)
-	if err := db.SaveSnapshot(11, nil); err != nil {
+	if err := db.SaveSnapshot(11, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	check(db, 11, map[string][]byte{})
@@ -124,7 +124,7 @@ func TestDamagedSnapshot(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			db := mustOpen(t, path(t))
-			if err := db.SaveSnapshot(7, map[string][]byte{"correlate": []byte("abc"), "notify": []byte("d")}); err != nil {
+			if err := db.SaveSnapshot(7, map[string][]byte{"correlate": []byte("abc"), "notify": []byte("d")}, nil); err != nil {
 				t.Fatal(err)
 			}
 			poke(t, db, tt.by)
@@ -133,7 +133,7 @@ func TestDamagedSnapshot(t *testing.T) {
 			if !errors.As(err, &c) || c.What != tt.want || parts != nil {
 				t.Errorf("%v with %d parts, want %q damaged", err, len(parts), tt.want)
 			}
-			if err := db.SaveSnapshot(8, map[string][]byte{"notify": []byte("e")}); err != nil {
+			if err := db.SaveSnapshot(8, map[string][]byte{"notify": []byte("e")}, nil); err != nil {
 				t.Fatal(err)
 			}
 			if seq, _, err := db.Snapshot(); seq != 8 || err != nil {
@@ -156,7 +156,8 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := bytes.Repeat([]byte("p"), 9000)
-	if err := db.SaveSnapshot(7, map[string][]byte{"correlate": part}); err != nil {
+	shards := map[string][]byte{"research": part, "coder": []byte("c")}
+	if err := db.SaveSnapshot(7, map[string][]byte{"correlate": part}, map[string]map[string][]byte{"baseline": shards}); err != nil {
 		t.Fatal(err)
 	}
 	want := pending(t, q)
@@ -221,7 +222,18 @@ func use(path string, want []Entry, part []byte) error {
 	if !bytes.Equal(part, parts["correlate"]) {
 		return errors.New("another part")
 	}
-	return db.SaveSnapshot(8, parts)
+	s, err := db.Shards("baseline")
+	if err != nil {
+		return err
+	}
+	shards, err := s.All()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(part, shards["research"]) {
+		return errors.New("another shard")
+	}
+	return db.SaveSnapshot(8, parts, map[string]map[string][]byte{"baseline": {"coder": nil, "new": []byte("n")}})
 }
 
 func TestNotOurs(t *testing.T) {
@@ -256,7 +268,7 @@ func FuzzVet(f *testing.F) {
 	if _, err := q.Put(entries(1, 80)...); err != nil {
 		f.Fatal(err)
 	}
-	if err := errors.Join(q.Done("id-0003"), db.SaveSnapshot(7, map[string][]byte{"x": []byte("y")}), db.Close()); err != nil {
+	if err := errors.Join(q.Done("id-0003"), db.SaveSnapshot(7, map[string][]byte{"x": []byte("y")}, map[string]map[string][]byte{"s": {"x": []byte("y")}}), db.Close()); err != nil {
 		f.Fatal(err)
 	}
 	sound, err := os.ReadFile(src)

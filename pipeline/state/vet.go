@@ -13,7 +13,8 @@ import (
 // bbolt believes what its pages say: a damaged one makes it panic, walk in circles
 // or ask for all the memory there is. vet reads the structure of the file first
 // (go.etcd.io/bbolt v1.5.0, internal/common: page.go, meta.go, bucket.go), without
-// the values. Numbers are in the machine's byte order.
+// the values, whatever buckets there are: parts, queues and the shards of each
+// stage alike. Numbers are in the machine's byte order.
 //
 //	page:        id u64, flags u16, count u16, overflow u32; then elements
 //	branch elem: pos u32, key size u32, page u64
