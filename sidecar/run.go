@@ -15,6 +15,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/config"
 	"github.com/guard0-ai/g0-sidecar/pipeline/component"
 	"github.com/guard0-ai/g0-sidecar/pipeline/control"
+	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 )
 
@@ -201,6 +202,8 @@ type backend struct{ *spine.Spine }
 
 func (b backend) Health() any { h, _ := b.Spine.Health(); return h }
 func (b backend) Stats() any  { return b.Spine.Stats(true) }
+
+func (b backend) Events(recent int) *feed.Subscription { return b.Feed.Subscribe(recent) }
 
 func (b backend) KillSwitch() (control.KillSwitch, bool) {
 	ks, ok := b.View(component.KillSwitchView).(control.KillSwitch)

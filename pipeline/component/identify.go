@@ -82,12 +82,14 @@ func (rt *Runtime) newIdentify(conf *service.ParsedConfig, res *service.Resource
 		})
 	}
 	warn := newWarner(rt.Log)
-	return newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, identify.Changed) {
+	p := newStageProcessor(rt.Spine, func(ev *event.Event) ([]*event.Event, identify.Changed) {
 		derived, changed := st.Apply(ev)
 		warn.security(ev)
 		for _, d := range derived {
 			warn.security(d)
 		}
 		return derived, changed
-	}), nil
+	})
+	p.shows = true
+	return p, nil
 }

@@ -37,6 +37,9 @@ type Runtime struct {
 	// deferred says that inputs leave contents out, see content.go. It is set
 	// before the stream is built.
 	deferred bool
+	// unidentified says that the pipeline has no g0_identify, so that inputs show
+	// the feed what comes in. It is set as deferred is.
+	unidentified bool
 }
 
 // Register adds g0's components to env. It is called once for an environment.
@@ -74,6 +77,9 @@ func (rt *Runtime) reader() reader {
 
 // message makes a message of an event that comes in.
 func (rt *Runtime) message(ev *event.Event) *service.Message {
+	if rt.unidentified {
+		rt.Spine.Feed.Publish(ev)
+	}
 	if rt.deferred {
 		return unwrittenOf(ev)
 	}

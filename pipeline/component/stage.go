@@ -32,6 +32,9 @@ type stageProcessor struct {
 	apply applier
 	spine *spine.Spine // nil outside g0 run
 	seen  *seen
+	// shows says that the feed gets the events from this stage: the one that
+	// knows who acted. What a stage derives it shows itself.
+	shows bool
 }
 
 func newStageProcessor(sp *spine.Spine, apply applier) *stageProcessor {
@@ -67,6 +70,7 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 			m = refresh(m, ev, was, changed)
 		}
 		out = append(out, m)
+		p.show(ev, derived)
 		for _, d := range derived {
 			if carriedBy(m).unwritten() {
 				out = append(out, unwrittenOf(d))
@@ -76,6 +80,19 @@ func (p *stageProcessor) ProcessBatch(_ context.Context, in service.MessageBatch
 		}
 	}
 	return []service.MessageBatch{out}, nil
+}
+
+// show gives the feed what it is to see of an event that was decided on.
+func (p *stageProcessor) show(ev *event.Event, derived []*event.Event) {
+	if p.spine == nil {
+		return
+	}
+	if p.shows {
+		p.spine.Feed.Publish(ev)
+	}
+	for _, d := range derived {
+		p.spine.Feed.Publish(d)
+	}
 }
 
 // decide has the stage look at ev. One event that a stage cannot bear must not

@@ -36,9 +36,11 @@ func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup 
 	if err := b.SetYAML(text); err != nil {
 		return nil, vars.hide(located(name, err))
 	}
-	if err := checkPipeline(b, name, text); err != nil {
+	have, err := checkPipeline(b, name, text)
+	if err != nil {
 		return nil, err
 	}
+	rt.unidentified = have["g0_identify"] == 0
 	guarded, deferred, err := complete(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -81,8 +83,9 @@ var combining = map[string]bool{"broker": true, "sequence": true, "batched": tru
 // stageWithin finds a stage in the configuration of another processor.
 var stageWithin = regexp.MustCompile(`\bg0_(identify|correlate|killswitch|notify):`)
 
-// checkPipeline refuses what breaks g0's promises.
-func checkPipeline(b *service.StreamBuilder, name, text string) error {
+// checkPipeline refuses what breaks g0's promises, and counts the components by
+// their names.
+func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string]int, err error) {
 	var doc struct {
 		Buffer   map[string]yaml.Node `yaml:"buffer"`
 		Pipeline struct {
@@ -90,7 +93,7 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 		} `yaml:"pipeline"`
 	}
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var faults []error
 	fault := func(line int, format string, args ...any) {
@@ -108,8 +111,8 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 			fault(node.Line, "buffer: %s would acknowledge events before they are decided on, and lose them in a crash", kind)
 		}
 	}
-	have := map[string]int{}
-	err := b.WalkComponents(func(w *service.WalkedComponent) error {
+	have = map[string]int{}
+	err = b.WalkComponents(func(w *service.WalkedComponent) error {
 		have[w.Name]++
 		ours := strings.HasPrefix(w.Name, "g0_")
 		switch {
@@ -123,7 +126,7 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if have["g0_internal"] != 1 {
 		fault(0, "input: has %d g0_internal, must have 1: timers, results and lost coverage come through it", have["g0_internal"])
@@ -136,7 +139,7 @@ func checkPipeline(b *service.StreamBuilder, name, text string) error {
 	if have[sources[0]]+have[sources[1]] == 0 {
 		fault(0, "input: no source: has none of %s", strings.Join(sources, ", "))
 	}
-	return errors.Join(faults...)
+	return have, errors.Join(faults...)
 }
 
 // complete adds to a pipeline what g0 wants of every one: [IsolateName] around

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/redact"
 )
 
 // Security events are logged up to this rate; an attacker can make as many as he
@@ -29,7 +30,7 @@ func newWarner(log *slog.Logger) *warner {
 }
 
 // security logs ev if it is a security event. What a sender wrote is cleaned of
-// what a terminal would obey.
+// what a terminal would obey, and of secrets of known forms.
 func (w *warner) security(ev *event.Event) {
 	if !event.Security(ev.Type) || ev.DuplicateOf != "" {
 		return
@@ -43,7 +44,7 @@ func (w *warner) security(ev *event.Event) {
 		source = event.Clean(ev.Sender, 64)
 	}
 	attrs := []any{
-		"source", source, "event", ev.Type, "agent", ev.Agent.Key(), "by", ev.Agent.By, "what", ev.Summary(), "id", ev.ID,
+		"source", source, "event", ev.Type, "agent", ev.Agent.Key(), "by", ev.Agent.By, "what", redact.Text(ev.Summary()), "id", ev.ID,
 	}
 	for _, a := range []struct{ key, value string }{
 		{"rule", ev.Rule}, {"policy", ev.Policy}, {"session", ev.Session.Key}, {"container", ev.Container.ID},

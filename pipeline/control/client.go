@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -87,13 +88,39 @@ func (c *Client) command(ctx context.Context, verb string, req Request) (a Answe
 	return a, decode(body, &a)
 }
 
-// call makes one request and gives the body of a 200.
-func (c *Client) call(ctx context.Context, method, target string, in []byte) ([]byte, error) {
+// maxLine bounds one event in bytes.
+const maxLine = 32 << 20
+
+// Events hands each event that req asks for to see, as a line of JSON without its
+// end that see must not keep; an error of see ends it. It returns nil at the end:
+// without Follow when all were seen, else when g0 ends.
+func (c *Client) Events(ctx context.Context, req EventsRequest, see func(line []byte) error) error {
+	res, err := c.send(ctx, http.MethodGet, "/events?"+req.query().Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return refusal(res.Status, io.LimitReader(res.Body, maxAnswer))
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if err := see(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("read g0's events: %w", err)
+	}
+	return nil
+}
+
+// send makes one request; the caller closes the answer's body.
+func (c *Client) send(ctx context.Context, method, target string, in []byte) (*http.Response, error) {
 	if err := checkPath(c.path); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, MaxWait+answerTimeout)
-	defer cancel()
 	// The host is of no account on this socket.
 	req, err := http.NewRequestWithContext(ctx, method, "http://g0"+target, bytes.NewReader(in))
 	if err != nil {
@@ -102,6 +129,27 @@ func (c *Client) call(ctx context.Context, method, target string, in []byte) ([]
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.explain(err)
+	}
+	return res, nil
+}
+
+// refusal is what an answer that is not 200 says.
+func refusal(status string, body io.Reader) error {
+	var f failure
+	out, err := io.ReadAll(body)
+	if err != nil || json.Unmarshal(out, &f) != nil || f.Error == "" {
+		return fmt.Errorf("g0 answers %s", status)
+	}
+	return errors.New(f.Error)
+}
+
+// call makes one request and gives the body of a 200.
+func (c *Client) call(ctx context.Context, method, target string, in []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, MaxWait+answerTimeout)
+	defer cancel()
+	res, err := c.send(ctx, method, target, in)
+	if err != nil {
+		return nil, err
 	}
 	defer res.Body.Close()
 	out, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -114,11 +162,7 @@ func (c *Client) call(ctx context.Context, method, target string, in []byte) ([]
 	if res.StatusCode == http.StatusOK {
 		return bytes.TrimSpace(out), nil
 	}
-	var f failure
-	if json.Unmarshal(out, &f) != nil || f.Error == "" {
-		return nil, fmt.Errorf("g0 answers %s", res.Status)
-	}
-	return nil, errors.New(f.Error)
+	return nil, refusal(res.Status, bytes.NewReader(out))
 }
 
 // explain says in words what a failed connection means.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/killswitch"
 )
 
@@ -36,6 +37,8 @@ type Backend interface {
 	// Command journals an operator's command, an event of type typ, and returns
 	// when the stages have decided on it.
 	Command(ctx context.Context, typ string, who event.Agent, actor, reason string) error
+	// Events shows the last recent events and those to come.
+	Events(recent int) *feed.Subscription
 }
 
 // KillSwitch is how the kill switch stands.

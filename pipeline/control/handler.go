@@ -30,6 +30,7 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.backend.Health()) })
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.backend.Stats()) })
+	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /killswitch", s.status)
 	mux.HandleFunc("POST /killswitch/stop", s.stop)
 	mux.HandleFunc("POST /killswitch/resume", s.resume)

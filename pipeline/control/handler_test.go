@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/killswitch"
 )
 
@@ -33,6 +34,7 @@ type fake struct {
 	entered  chan struct{} // told of each command, if not nil
 	proceed  chan struct{} // commands wait for it, if not nil
 	results  killswitch.ActionResult
+	feed     feed.Hub
 }
 
 func newFake() *fake {
@@ -44,6 +46,8 @@ func newFake() *fake {
 
 func (*fake) Health() any { return map[string]string{"status": "ok"} }
 func (*fake) Stats() any  { return map[string]int{"accepted": 7} }
+
+func (f *fake) Events(recent int) *feed.Subscription { return f.feed.Subscribe(recent) }
 
 func (f *fake) KillSwitch() (KillSwitch, bool) {
 	f.mu.Lock()

@@ -40,6 +40,7 @@ type Server struct {
 	log      *slog.Logger
 	own      uint32 // uid of this process
 	slots    chan struct{}
+	watchers chan struct{}
 	refusals rate.Sometimes // logged
 	stopping chan struct{}  // closed when Run is told to end
 	listener *net.UnixListener
@@ -49,7 +50,7 @@ type Server struct {
 func NewServer(path string, b Backend, log *slog.Logger) *Server {
 	return &Server{
 		path: path, backend: b, log: log, own: uint32(os.Geteuid()),
-		slots: make(chan struct{}, maxRequests), stopping: make(chan struct{}),
+		slots: make(chan struct{}, maxRequests), watchers: make(chan struct{}, maxWatchers), stopping: make(chan struct{}),
 		refusals: rate.Sometimes{Interval: time.Second},
 	}
 }

@@ -5,7 +5,6 @@
 package feed
 
 import (
-	"context"
 	"sync"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
@@ -74,32 +73,26 @@ func (s *Subscription) offer(ev *event.Event) {
 	defer s.mu.Unlock()
 	if s.waiting.len() >= MaxWaiting || s.waiting.len() > 0 && s.waiting.bytes+sizeOf(ev) > waitBytes {
 		s.lost++
+		s.signal()
 		return
 	}
 	s.waiting.push(ev)
+	s.signal()
+}
+
+func (s *Subscription) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Next waits for the next event. lost is how many there were just before it that
-// this subscriber did not take in time. The error is that of ctx.
-func (s *Subscription) Next(ctx context.Context) (ev *event.Event, lost uint64, err error) {
-	for {
-		if ev, lost := s.Try(); ev != nil || lost > 0 {
-			return ev, lost, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, 0, ctx.Err()
-		case <-s.wake:
-		}
-	}
-}
+// Ready is sent to when there may be something to take.
+func (s *Subscription) Ready() <-chan struct{} { return s.wake }
 
-// Try is Next for those who do not wait; nil: there is nothing. Losses are told
-// when what was waiting before them has been taken, by themselves.
+// Try gives the next event; nil: there is none at present. Events that this
+// subscriber did not take in time are told by their number, without an event, once
+// what was waiting before them has been taken.
 func (s *Subscription) Try() (ev *event.Event, lost uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

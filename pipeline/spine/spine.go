@@ -18,6 +18,7 @@ import (
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
 	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
 	"github.com/guard0-ai/g0-sidecar/pipeline/journal"
 	"github.com/guard0-ai/g0-sidecar/pipeline/state"
@@ -87,6 +88,8 @@ type Spine struct {
 	Board  *coverage.Board
 	Intake *intake.Intake
 	Log    *slog.Logger
+	// Feed shows what goes through the stream.
+	Feed feed.Hub
 
 	opt     Options
 	metrics *prometheus.Registry
