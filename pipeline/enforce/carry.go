@@ -24,7 +24,9 @@ type outcome struct {
 	action  Action
 	attempt int
 	took    time.Duration
+	said    string
 	err     error
+	checked bool // it was verified
 	final   bool // no further attempt
 }
 
@@ -73,7 +75,7 @@ func (w *Worker) rounds(life, ctx context.Context, in Intent, followed func() bo
 				reports <- w.result(in, o)
 			}
 			if o.err != nil {
-				w.opt.Log.Warn("action failed", "intent", in.ID, "verb", in.Verb, "agent", in.Agent.Key(), "action", a.Name(), "attempt", n, "err", o.err)
+				w.opt.Log.Warn("action failed", "intent", in.ID, "verb", in.Verb, "agent", in.Key(), "action", a.Name(), "attempt", n, "err", o.err)
 				failed = append(failed, o)
 			}
 		}
@@ -107,32 +109,39 @@ func (w *Worker) attempt(ctx context.Context, a Action, in Intent, n int) outcom
 		return o
 	}
 	begun := time.Now()
-	o.err = w.doAndVerify(ctx, a, in)
+	o.said, o.err = w.doAndVerify(ctx, a, in)
 	o.took = time.Since(begun)
+	o.checked = o.err == nil
+	if errors.Is(o.err, ErrUnverifiable) {
+		o.err = nil
+	}
 	return o
 }
 
-func (w *Worker) doAndVerify(ctx context.Context, a Action, in Intent) error {
+func (w *Worker) doAndVerify(ctx context.Context, a Action, in Intent) (said string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.opt.Timeout, fmt.Errorf("time limit of %s", w.opt.Timeout))
 	defer cancel()
 	act := a.Do
 	if in.Verb == Resume {
 		act = a.Undo
 	}
-	if err := act(ctx, in); err != nil {
-		return withCause(ctx, err)
+	if said, err = act(ctx, in); err != nil {
+		return said, withCause(ctx, err)
 	}
 	var last error
 	check := func() (struct{}, error) {
 		last = a.Verify(ctx, in)
+		if errors.Is(last, ErrUnverifiable) {
+			return struct{}{}, backoff.Permanent(last)
+		}
 		return struct{}{}, last
 	}
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = verifyFirst, verifyLast
 	if _, err := backoff.Retry(ctx, check, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(0)); err != nil {
-		return fmt.Errorf("not verified: %w", withCause(ctx, last))
+		return said, fmt.Errorf("not verified: %w", withCause(ctx, last))
 	}
-	return nil
+	return said, nil
 }
 
 // withCause adds to err why ctx ended, if it did.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
 func TestActionsInOrderAndBack(t *testing.T) {
@@ -62,6 +64,20 @@ func TestFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What nothing can check is done, not tried again, and not called verified.
+func TestUnverifiable(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		a := &act{name: "a", verify: func(context.Context, Intent) error { return ErrUnverifiable }}
+		r := start(t, q, Options{Actions: []Action{a}})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(time.Minute)
+		r.want("calls", []string{"do research", "verify research"}, a.called())
+		if k := r.book.events[0].KillSwitch; k.Verified || k.Error != "" || r.book.events[0].Severity != event.SeverityHigh {
+			t.Errorf("%+v", k)
+		}
+	})
 }
 
 // Without an action nobody is stopped, and that must not look like a success.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
 const (
@@ -17,8 +19,8 @@ const (
 	documentSchema = 1
 	// maxDocument bounds what is read: 10,000 stops with long reasons.
 	maxDocument = 16 << 20
-	// everybody is the key of a stop of all agents that another program wrote.
-	everybody = "*"
+	// otherProgram is the reason of a stop of all agents that g0 did not make.
+	otherProgram = "stopped by another program"
 )
 
 // document is the content of the kill-switch file.
@@ -31,7 +33,7 @@ type document struct {
 	Reason      string    `json:"reason"`
 	ActivatedBy string    `json:"activatedBy"`
 	Timestamp   time.Time `json:"timestamp"`
-	// Agents that are stopped, by [event.Agent.Key].
+	// Agents that are stopped, by [Intent.Key]; under [event.EveryAgent] all are.
 	Agents map[string]stopped `json:"agents"`
 }
 
@@ -42,10 +44,15 @@ type stopped struct {
 	Reason string    `json:"reason"`
 	Actor  string    `json:"actor,omitempty"`
 	Cause  string    `json:"cause"`
+	// Expires is when the stop ends by itself; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
+// foreign says that g0 did not make the stop: its own have a cause.
+func (s stopped) foreign() bool { return s.Cause == "" && s.Reason == otherProgram }
+
 func stoppedBy(in Intent) stopped {
-	return stopped{Since: in.At.UTC().Round(0), Rule: in.Rule, Reason: in.Reason, Actor: in.Actor, Cause: in.Cause}
+	return stopped{Since: in.At.UTC().Round(0), Rule: in.Rule, Reason: in.Reason, Actor: in.Actor, Cause: in.Cause, Expires: in.Expires}
 }
 
 // equal compares what names a stop; the words may have lost invalid UTF-8.
@@ -91,7 +98,7 @@ func parseDocument(b []byte) (*document, error) {
 	case head.Schema > documentSchema || head.Schema < 0:
 		return nil, fmt.Errorf("schema %d, this g0 reads %d", head.Schema, documentSchema)
 	case head.Schema == 0 && head.Active:
-		d.Agents[everybody] = stopped{Rule: "operator", Reason: "stopped by another program"}
+		d.Agents[event.EveryAgent] = stopped{Rule: "operator", Reason: otherProgram}
 		return d, nil
 	case head.Schema == 0:
 		return d, nil

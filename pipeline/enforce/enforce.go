@@ -5,6 +5,7 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,8 @@ type Intent struct {
 	// intents.
 	Seq  uint64 `json:"seq"`
 	Verb Verb   `json:"verb"`
-	// Agent to stop or resume. With an empty ID all agents of the gateway.
+	// Agent to stop or resume. With an empty ID all agents of the gateway; zero in
+	// the global scope.
 	Agent event.Agent `json:"agent"`
 	// Container in which the agent was seen to act; zero where none was.
 	Container event.Container `json:"container,omitzero"`
@@ -48,6 +50,19 @@ type Intent struct {
 	At time.Time `json:"at"`
 	// Cause is the ID of the event that caused it.
 	Cause string `json:"cause"`
+	// Scope is "" for one agent, else [event.ScopeGateway] or
+	// [event.ScopeGlobal].
+	Scope string `json:"scope,omitzero"`
+	// Expires is when the stop ends by itself; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Key names whom the intent is about: the agent's key, or [event.EveryAgent].
+func (in Intent) Key() string {
+	if in.Scope == event.ScopeGlobal {
+		return event.EveryAgent
+	}
+	return in.Agent.Key()
 }
 
 // Action is one way of stopping an agent. Its methods must obey ctx, be safe for
@@ -56,17 +71,23 @@ type Intent struct {
 type Action interface {
 	// Name of the action in reports: lower-case letters, digits and hyphens.
 	Name() string
-	// Do stops the agent of in, whose verb is [Stop].
-	Do(ctx context.Context, in Intent) error
+	// Do stops the agent of in, whose verb is [Stop]. said is what is worth
+	// reporting beyond that, as from outside as it may be; mostly nothing.
+	Do(ctx context.Context, in Intent) (said string, err error)
 	// Verify checks the outside world, not what the action remembers: after Do
 	// (verb [Stop]) that the agent is stopped, after Undo (verb [Resume]) that
 	// this action no longer holds it. An error says what is not so; Verify is
-	// asked again until the time limit of the action.
+	// asked again until the time limit of the action. [ErrUnverifiable] is not
+	// asked again: the action counts as done and not as verified.
 	Verify(ctx context.Context, in Intent) error
 	// Undo takes back what Do did; the verb of in is [Resume]. Nothing to take
 	// back is no error.
-	Undo(ctx context.Context, in Intent) error
+	Undo(ctx context.Context, in Intent) (said string, err error)
 }
+
+// ErrUnverifiable is what [Action.Verify] gives where nothing can tell whether
+// the action holds.
+var ErrUnverifiable = errors.New("nothing can tell whether it holds")
 
 // Queue keeps intents on disk; [state.Queue] is one.
 type Queue interface {

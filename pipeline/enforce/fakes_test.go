@@ -37,12 +37,16 @@ type act struct {
 
 var _ Action = (*act)(nil)
 
-func (a *act) Name() string                            { return a.name }
-func (a *act) Do(ctx context.Context, in Intent) error { return a.call(ctx, "do", a.do, in) }
+func (a *act) Name() string { return a.name }
+func (a *act) Do(ctx context.Context, in Intent) (string, error) {
+	return "", a.call(ctx, "do", a.do, in)
+}
 func (a *act) Verify(ctx context.Context, in Intent) error {
 	return a.call(ctx, "verify", a.verify, in)
 }
-func (a *act) Undo(ctx context.Context, in Intent) error { return a.call(ctx, "undo", a.undo, in) }
+func (a *act) Undo(ctx context.Context, in Intent) (string, error) {
+	return "", a.call(ctx, "undo", a.undo, in)
+}
 
 func (a *act) call(ctx context.Context, what string, f func(context.Context, Intent) error, in Intent) error {
 	a.mu.Lock()
@@ -100,7 +104,7 @@ func (b *book) lines() (out []string) {
 	for _, ev := range b.events {
 		k := ev.KillSwitch
 		what := "verified"
-		if !k.Verified {
+		if !k.Verified && k.Error != "" {
 			what = k.Error
 		}
 		out = append(out, strings.Join([]string{ev.ID, ev.Severity.String(), k.State, what}, " "))
@@ -110,4 +114,15 @@ func (b *book) lines() (out []string) {
 
 func quiet(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// do and undo pass over what an action says.
+func do(a Action, ctx context.Context, in Intent) error {
+	_, err := a.Do(ctx, in)
+	return err
+}
+
+func undo(a Action, ctx context.Context, in Intent) error {
+	_, err := a.Undo(ctx, in)
+	return err
 }

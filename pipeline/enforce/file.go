@@ -45,22 +45,29 @@ func DefaultFilePath() (string, error) {
 func (*File) Name() string { return "file" }
 
 // Do writes the agent of in into the file.
-func (f *File) Do(ctx context.Context, in Intent) error {
+func (f *File) Do(ctx context.Context, in Intent) (string, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("make the directory of the kill-switch file: %w", err)
+		return "", fmt.Errorf("make the directory of the kill-switch file: %w", err)
 	}
-	return f.edit(ctx, in, func(d *document) bool {
-		d.Agents[in.Agent.Key()] = stoppedBy(in)
-		return true
+	return "", f.edit(ctx, in, func(d *document) bool {
+		foreign := d.Agents[in.Key()].foreign() // it stops all, and stays when ours ends
+		if !foreign {
+			d.Agents[in.Key()] = stoppedBy(in)
+		}
+		return !foreign
 	})
 }
 
-// Undo takes the agent of in out of the file, and the file away with the last.
-func (f *File) Undo(ctx context.Context, in Intent) error {
-	return f.edit(ctx, in, func(d *document) bool {
-		_, there := d.Agents[in.Agent.Key()]
-		delete(d.Agents, in.Agent.Key())
-		return there
+// Undo takes the agent of in out of the file, and the file away with the last. A
+// stop of all that another program wrote is left to that.
+func (f *File) Undo(ctx context.Context, in Intent) (string, error) {
+	return "", f.edit(ctx, in, func(d *document) bool {
+		s, there := d.Agents[in.Key()]
+		if !there || s.foreign() {
+			return false
+		}
+		delete(d.Agents, in.Key())
+		return true
 	})
 }
 
@@ -75,14 +82,16 @@ func (f *File) Verify(ctx context.Context, in Intent) error {
 	if err != nil {
 		return err
 	}
-	got, there := d.Agents[in.Agent.Key()]
+	got, there := d.Agents[in.Key()]
 	switch {
+	case in.Verb == Resume && there && got.foreign():
+		return fmt.Errorf("%s says that another program stopped all: only that can end it", f.path())
 	case in.Verb == Resume && there:
-		return fmt.Errorf("%s still names %s", f.path(), in.Agent.Key())
+		return fmt.Errorf("%s still names %s", f.path(), in.Key())
 	case in.Verb == Stop && !there:
-		return fmt.Errorf("%s does not name %s", f.path(), in.Agent.Key())
-	case in.Verb == Stop && !got.equal(stoppedBy(in)):
-		return fmt.Errorf("%s names another stop of %s", f.path(), in.Agent.Key())
+		return fmt.Errorf("%s does not name %s", f.path(), in.Key())
+	case in.Verb == Stop && !got.foreign() && !got.equal(stoppedBy(in)):
+		return fmt.Errorf("%s names another stop of %s", f.path(), in.Key())
 	}
 	return nil
 }

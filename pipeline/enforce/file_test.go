@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
 func TestFile(t *testing.T) {
@@ -22,9 +26,9 @@ func TestFile(t *testing.T) {
 	research, support := intent(1, Stop, "research"), intent(2, Stop, "support")
 	support.Actor = "uid:1000"
 
-	must(t, f.Do(t.Context(), research))
+	must(t, do(f, t.Context(), research))
 	must(t, f.Verify(t.Context(), research))
-	must(t, f.Do(t.Context(), support))
+	must(t, do(f, t.Context(), support))
 	must(t, f.Verify(t.Context(), support))
 	const want = `{
   "schema": 1,
@@ -58,20 +62,20 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	must(t, f.Do(t.Context(), support)) // after a crash it is done again
+	must(t, do(f, t.Context(), support)) // after a crash it is done again
 	if diff := cmp.Diff(want, read(t, path)); diff != "" {
 		t.Error(diff)
 	}
 
 	back := intent(3, Resume, "support")
-	must(t, f.Undo(t.Context(), back))
-	must(t, f.Undo(t.Context(), back))
+	must(t, undo(f, t.Context(), back))
+	must(t, undo(f, t.Context(), back))
 	must(t, f.Verify(t.Context(), back))
 	must(t, f.Verify(t.Context(), research))
 	if got := read(t, path); !strings.Contains(got, `"activatedBy": "g0"`) || strings.Contains(got, "support") {
 		t.Error(got)
 	}
-	must(t, f.Undo(t.Context(), intent(4, Resume, "research")))
+	must(t, undo(f, t.Context(), intent(4, Resume, "research")))
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("left over: %v %v", entries, err)
 	}
@@ -90,7 +94,7 @@ func TestFileVerifyLooks(t *testing.T) {
 		want string
 	}{
 		{"no file", func() error { return nil }, stop, " does not name research"},
-		{"another stop", func() error { return f.Do(t.Context(), other) }, stop, " names another stop of research"},
+		{"another stop", func() error { return do(f, t.Context(), other) }, stop, " names another stop of research"},
 		{"not resumed", func() error { return nil }, intent(2, Resume, "research"), " still names research"},
 		{"removed by somebody", func() error { return os.Remove(path) }, other, " does not name research"},
 	} {
@@ -137,7 +141,7 @@ func TestFileRefuses(t *testing.T) {
 			f := NewFile(path)
 			in := intent(1, Stop, "research")
 			for what, err := range map[string]error{
-				"do": f.Do(t.Context(), in), "verify": f.Verify(t.Context(), in), "undo": f.Undo(t.Context(), intent(2, Resume, "research")),
+				"do": do(f, t.Context(), in), "verify": f.Verify(t.Context(), in), "undo": undo(f, t.Context(), intent(2, Resume, "research")),
 			} {
 				if !strings.Contains(text(err), tt.want) {
 					t.Errorf("%s: %v, want %q", what, err, tt.want)
@@ -157,11 +161,11 @@ func TestFileWithoutDirectory(t *testing.T) {
 	tmp := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(tmp, "plain"), nil, 0o600))
 	f := NewFile(filepath.Join(tmp, "plain", "ks"))
-	if err := f.Do(t.Context(), intent(1, Stop, "research")); err == nil {
+	if err := do(f, t.Context(), intent(1, Stop, "research")); err == nil {
 		t.Error("no error from a directory that cannot be")
 	}
 	f = NewFile(filepath.Join(tmp, "none", "ks"))
-	must(t, f.Undo(t.Context(), intent(1, Resume, "research")))
+	must(t, undo(f, t.Context(), intent(1, Resume, "research")))
 	must(t, f.Verify(t.Context(), intent(1, Resume, "research")))
 }
 
@@ -172,13 +176,43 @@ func TestFileTemporary(t *testing.T) {
 	must(t, os.WriteFile(victim, []byte("precious"), 0o600))
 	must(t, os.Symlink(victim, path+".tmp"))
 	f := NewFile(path)
-	must(t, f.Do(t.Context(), intent(1, Stop, "research")))
+	must(t, do(f, t.Context(), intent(1, Stop, "research")))
 	must(t, f.Verify(t.Context(), intent(1, Stop, "research")))
 	if diff := cmp.Diff("precious", read(t, victim)); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := os.Lstat(path + ".tmp"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left over: %v", err)
+	}
+}
+
+// A stop of all has one entry, and one that another program made is left to it.
+func TestFileOfAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ks")
+	f := NewFile(path)
+	all := func(seq uint64, verb Verb) Intent {
+		in := intent(seq, verb, "")
+		in.Agent, in.Scope = event.Agent{}, event.ScopeGlobal
+		return in
+	}
+	must(t, do(f, t.Context(), intent(1, Stop, "research")))
+	must(t, do(f, t.Context(), all(2, Stop)))
+	must(t, f.Verify(t.Context(), all(2, Stop)))
+	var d document
+	must(t, json.Unmarshal([]byte(read(t, path)), &d))
+	if diff := cmp.Diff([]string{"*", "research"}, slices.Sorted(maps.Keys(d.Agents))); diff != "" {
+		t.Error(diff)
+	}
+	must(t, undo(f, t.Context(), all(3, Resume)))
+	must(t, f.Verify(t.Context(), all(3, Resume)))
+	must(t, f.Verify(t.Context(), intent(1, Stop, "research")))
+
+	must(t, os.WriteFile(path, []byte(`{"active":true}`), 0o600))
+	must(t, do(f, t.Context(), all(4, Stop)))
+	must(t, f.Verify(t.Context(), all(4, Stop)))
+	must(t, undo(f, t.Context(), all(5, Resume)))
+	if err := f.Verify(t.Context(), all(5, Resume)); err == nil || !strings.Contains(err.Error(), "another program stopped all") {
+		t.Error(err)
 	}
 }
 
@@ -195,9 +229,9 @@ func TestFileOfTheFirstEdition(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "ks")
 			must(t, os.WriteFile(path, []byte(tt.before), 0o600))
 			f := NewFile(path)
-			must(t, f.Do(t.Context(), intent(1, Stop, "research")))
+			must(t, do(f, t.Context(), intent(1, Stop, "research")))
 			must(t, f.Verify(t.Context(), intent(1, Stop, "research")))
-			must(t, f.Undo(t.Context(), intent(2, Resume, "research")))
+			must(t, undo(f, t.Context(), intent(2, Resume, "research")))
 			must(t, f.Verify(t.Context(), intent(2, Resume, "research")))
 			if _, err := os.Stat(path); (err == nil) != tt.left {
 				t.Fatalf("the file is there: %v", err == nil)
@@ -219,7 +253,7 @@ func TestFileOfTheFirstEdition(t *testing.T) {
 func TestFileConcurrently(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ks")
 	f := NewFile(path)
-	must(t, f.Do(t.Context(), intent(0, Stop, "always")))
+	must(t, do(f, t.Context(), intent(0, Stop, "always")))
 	var writers sync.WaitGroup
 	for i := range 8 {
 		writers.Go(func() {
@@ -227,7 +261,7 @@ func TestFileConcurrently(t *testing.T) {
 			back := in
 			back.Verb = Resume
 			for range 5 {
-				if err := errors.Join(f.Do(t.Context(), in), f.Verify(t.Context(), in), f.Undo(t.Context(), back), f.Verify(t.Context(), back)); err != nil {
+				if err := errors.Join(do(f, t.Context(), in), f.Verify(t.Context(), in), undo(f, t.Context(), back), f.Verify(t.Context(), back)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -255,7 +289,7 @@ func TestFileObeysItsContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "g0", "ks")
 	f := NewFile(path)
 	in := intent(1, Stop, "research")
-	for what, err := range map[string]error{"do": f.Do(ctx, in), "verify": f.Verify(ctx, in), "undo": f.Undo(ctx, in)} {
+	for what, err := range map[string]error{"do": do(f, ctx, in), "verify": f.Verify(ctx, in), "undo": undo(f, ctx, in)} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -14,12 +14,15 @@ import (
 // Name of this part in its events' Stage.
 const Name = "enforce"
 
+// maxSaid bounds what a report repeats of an action's output, in characters.
+const maxSaid = 500
+
 // result makes the report of o. The first and the last failure of an action are
 // reported; IDs count attempts, so that an intent that is carried out again
 // after a crash repeats its reports.
 func (w *Worker) result(in Intent, o outcome) *event.Event {
 	id := in.ID + "-" + o.action.Name()
-	k := event.KillSwitch{Action: o.action.Name(), Verified: o.err == nil, TookNS: o.took.Nanoseconds()}
+	k := event.KillSwitch{Action: o.action.Name(), Verified: o.checked, TookNS: o.took.Nanoseconds()}
 	switch {
 	case o.err == nil:
 	case o.final:
@@ -30,25 +33,26 @@ func (w *Worker) result(in Intent, o outcome) *event.Event {
 		k.Error = o.err.Error()
 	}
 	ev := newReport(id, in, k)
+	ev.Message = event.Clean(o.said, maxSaid)
 	if errors.Is(o.err, errSuperseded) { // nobody wants it any more
 		ev.Severity = event.SeverityOf(ev.Type)
 	}
 	return ev
 }
 
-// newReport makes a killswitch.action event, critical unless it is verified.
+// newReport makes a killswitch.action event, critical if the action failed.
 func newReport(id string, in Intent, k event.KillSwitch) *event.Event {
 	k.State = event.SwitchTripped
 	if in.Verb == Resume {
 		k.State = event.SwitchArmed
 	}
-	k.Rule, k.Reason, k.Actor = in.Rule, in.Reason, in.Actor
+	k.Rule, k.Reason, k.Actor, k.Scope, k.Expires = in.Rule, in.Reason, in.Actor, in.Scope, in.Expires
 	ev := &event.Event{
 		Schema: event.SchemaVersion, ID: id, Source: event.SourceG0, Type: event.TypeKillSwitchAction,
 		Time: time.Now().UTC(), Agent: in.Agent, Container: in.Container, Stage: Name, Cause: in.ID,
 		KillSwitch: &k, Format: event.FormatG0, Severity: event.SeverityCritical,
 	}
-	if k.Verified {
+	if k.Error == "" {
 		ev.Severity = event.SeverityOf(ev.Type)
 	}
 	return ev

@@ -189,7 +189,7 @@ func (w *Worker) dispatch(ctx context.Context, lanes *sync.WaitGroup) {
 			lanes.Go(func() { w.unreadable(ctx, e, err) })
 			continue
 		}
-		key := in.Agent.Key()
+		key := in.Key()
 		l, busy := w.lanes[key]
 		if !busy {
 			l = &lane{}
