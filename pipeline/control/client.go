@@ -64,7 +64,7 @@ func (c *Client) KillSwitch(ctx context.Context) (ks KillSwitch, err error) {
 	return ks, decode(body, &ks)
 }
 
-// Stop stops an agent. It returns once that is decided, and as far as req says
+// Stop stops an agent, or all. It returns once that is decided, and as far as req says
 // once it is done: see [Answer.Outcome].
 func (c *Client) Stop(ctx context.Context, req Request) (Answer, error) {
 	return c.command(ctx, "stop", req)
@@ -82,7 +82,11 @@ func (c *Client) command(ctx context.Context, verb string, req Request) (a Answe
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.Wait+answerTimeout)
 	defer cancel()
-	if body, err = c.call(ctx, http.MethodPost, "/killswitch/"+verb+"?wait="+req.Wait.String(), body); err != nil {
+	target := "/killswitch/" + verb + "?wait=" + req.Wait.String()
+	if req.TTL != 0 {
+		target += "&ttl=" + req.TTL.String()
+	}
+	if body, err = c.call(ctx, http.MethodPost, target, body); err != nil {
 		return Answer{}, err
 	}
 	return a, decode(body, &a)

@@ -22,6 +22,8 @@ const (
 	maxReason = 500
 	// maxGateway bounds a gateway's name in characters.
 	maxGateway = 128
+	// MinTTL is the shortest time of a stop that is to end by itself.
+	MinTTL = time.Second
 	// MaxWait bounds how long a command may wait for what comes of it.
 	MaxWait = 30 * time.Second
 )
@@ -36,7 +38,7 @@ type Backend interface {
 	KillSwitch() (KillSwitch, bool)
 	// Command journals an operator's command, an event of type typ, and returns
 	// when the stages have decided on it.
-	Command(ctx context.Context, typ string, who event.Agent, actor, reason string) error
+	Command(ctx context.Context, typ string, who event.Agent, asked event.KillSwitch) error
 	// Events shows the last recent events and those to come.
 	Events(recent int) *feed.Subscription
 }
@@ -72,6 +74,9 @@ const (
 	// OutcomeFailed: each has a result, and not all of them hold. g0 tries again
 	// for some minutes.
 	OutcomeFailed Outcome = "failed"
+	// OutcomeDone: all were done, and of one at least nothing can tell whether it
+	// holds.
+	OutcomeDone Outcome = "done, not verified"
 	// OutcomeVerified: all were checked and hold.
 	OutcomeVerified Outcome = "verified"
 )
@@ -87,24 +92,32 @@ func (k KillSwitch) Outcome(st killswitch.AgentStatus) Outcome {
 		if i < 0 {
 			return OutcomePending
 		}
-		if !st.Actions[i].Verified {
+		switch r := st.Actions[i]; {
+		case r.Failed():
 			out = OutcomeFailed
+		case !r.Verified && out != OutcomeFailed:
+			out = OutcomeDone
 		}
 	}
 	return out
 }
 
-// Request is an operator's command about one agent.
+// Request is an operator's command about one agent, or all.
 type Request struct {
 	// Agent is its id, or "gateway:NAME" for all agents of a gateway.
-	Agent string `json:"agent"`
+	Agent string `json:"agent,omitzero"`
 	// Gateway that runs the agent; empty: not said.
 	Gateway string `json:"gateway,omitzero"`
+	// All stands for all agents that there are; Agent and Gateway are empty then.
+	All bool `json:"all,omitzero"`
 	// Reason in words, 1 to 500 characters.
 	Reason string `json:"reason"`
 	// Wait is how long to wait for the actions' results, up to [MaxWait]; 0: not
 	// at all. An answer may come before.
 	Wait time.Duration `json:"-"`
+	// TTL after which a stop ends by itself, [MinTTL] to [killswitch.MaxTTL]; 0:
+	// never.
+	TTL time.Duration `json:"-"`
 }
 
 // Answer is how the agent stands after a command.
@@ -124,6 +137,10 @@ const gatewayPrefix = "gateway:"
 func (r Request) who() (event.Agent, error) {
 	name, whole := strings.CutPrefix(r.Agent, gatewayPrefix)
 	switch {
+	case r.All && (r.Agent != "" || r.Gateway != ""):
+		return event.Agent{}, errors.New("agent: names one, and all are meant")
+	case r.All:
+		return event.Agent{}, nil
 	case r.Agent == "":
 		return event.Agent{}, errors.New("agent: missing")
 	case whole && r.Gateway != "" && r.Gateway != name:
@@ -138,6 +155,22 @@ func (r Request) who() (event.Agent, error) {
 		return event.Agent{}, fmt.Errorf("gateway: %q is no gateway's name", clip(r.Gateway))
 	}
 	return event.Agent{ID: r.Agent, Gateway: r.Gateway}, nil
+}
+
+// scope of the request, as in [event.KillSwitch].
+func (r Request) scope() string {
+	if r.All {
+		return event.ScopeGlobal
+	}
+	return ""
+}
+
+// key names whom the request means, who [Request.who] gave.
+func (r Request) key(who event.Agent) string {
+	if r.All {
+		return event.EveryAgent
+	}
+	return who.Key()
 }
 
 // why checks the reason and gives it clean.

@@ -21,6 +21,8 @@ func TestRequestWho(t *testing.T) {
 		{"agent of a gateway", Request{Agent: "a.b_c-d@e", Gateway: "main"}, event.Agent{ID: "a.b_c-d@e", Gateway: "main"}, ""},
 		{"gateway", Request{Agent: "gateway:main"}, event.Agent{Gateway: "main"}, ""},
 		{"gateway said twice", Request{Agent: "gateway:main", Gateway: "main"}, event.Agent{Gateway: "main"}, ""},
+		{"all", Request{All: true}, event.Agent{}, ""},
+		{"all of a gateway", Request{All: true, Gateway: "main"}, event.Agent{}, "agent: names one, and all are meant"},
 		{"missing", Request{Gateway: "main"}, event.Agent{}, "agent: missing"},
 		{"path", Request{Agent: "../etc"}, event.Agent{}, `agent: "../etc" is no agent id and not gateway:NAME`},
 		{"escape", Request{Agent: "\x1b[31m"}, event.Agent{}, "agent: \"\ufffd[31m\" is no agent id and not gateway:NAME"},
@@ -77,6 +79,7 @@ func TestOutcome(t *testing.T) {
 	broke := func(name string) killswitch.ActionResult {
 		return killswitch.ActionResult{Action: name, Error: "no"}
 	}
+	done := func(name string) killswitch.ActionResult { return killswitch.ActionResult{Action: name} }
 	for _, tc := range []struct {
 		name    string
 		actions []string
@@ -91,6 +94,8 @@ func TestOutcome(t *testing.T) {
 		{"failed, other without result", []string{"file", "cgroup"}, []killswitch.ActionResult{broke("file")}, "i", OutcomePending},
 		{"result of an action that is no more", []string{"file"}, []killswitch.ActionResult{held("cgroup")}, "i", OutcomePending},
 		{"one failed", []string{"file", "cgroup"}, []killswitch.ActionResult{broke("cgroup"), held("file")}, "i", OutcomeFailed},
+		{"one cannot be checked", []string{"file", "command"}, []killswitch.ActionResult{done("command"), held("file")}, "i", OutcomeDone},
+		{"one failed, one cannot be checked", []string{"file", "command"}, []killswitch.ActionResult{broke("file"), done("command")}, "i", OutcomeFailed},
 		{"all hold", []string{"file", "cgroup"}, []killswitch.ActionResult{held("cgroup"), held("file")}, "i", OutcomeVerified},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

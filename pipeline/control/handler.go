@@ -89,34 +89,61 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request, typ string, obe
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if _, ok := s.backend.KillSwitch(); !ok {
+	key := req.key(who)
+	ks, ok := s.backend.KillSwitch()
+	if !ok {
 		fail(w, http.StatusConflict, noSwitch)
 		return
 	}
+	if typ == event.TypeKillSwitchResumeAsk {
+		if why := nothingToResume(ks, key); why != "" {
+			fail(w, http.StatusNotFound, why)
+			return
+		}
+	}
 	uid, _ := s.operator(r.Context()) // guard has asked whether it may
-	actor := fmt.Sprintf("uid:%d", uid)
-	if err := s.backend.Command(r.Context(), typ, who, actor, reason); err != nil {
+	asked := event.KillSwitch{Actor: fmt.Sprintf("uid:%d", uid), Reason: reason, Scope: req.scope()}
+	if req.TTL > 0 {
+		asked.Expires = time.Now().Add(req.TTL).UTC().Round(0)
+	}
+	if err := s.backend.Command(r.Context(), typ, who, asked); err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	a := s.await(r.Context(), who, req.Wait)
+	a := s.await(r.Context(), key, who, req.Wait)
 	if !obeyed(a.Agent.State) {
-		fail(w, http.StatusInternalServerError, fmt.Sprintf("the command is journalled, but %s is %s: a processor before g0_killswitch may drop commands, or another one came in between", who.Key(), a.Agent.State))
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("the command is journalled, but %s is %s: a processor before g0_killswitch may drop commands, or another one came in between", key, a.Agent.State))
 		return
 	}
-	s.log.Info("operator command", "event", typ, "agent", who.Key(), "actor", actor, "reason", reason, "outcome", a.Outcome)
+	s.log.Info("operator command", "event", typ, "agent", key, "actor", asked.Actor, "reason", reason, "expires", asked.Expires, "outcome", a.Outcome)
 	answer(w, a)
 }
 
-// await gives how who stands once the actions have results, or at the latest
+// nothingToResume says why a resume of key would do nothing; "" if it may do
+// something. A slip in the name must not look like a success.
+func nothingToResume(ks KillSwitch, key string) string {
+	if _, ok := ks.Agent(key); ok {
+		return ""
+	}
+	why := key + " is not stopped: is the name right?"
+	if key == event.EveryAgent {
+		why = "nobody stopped all agents at once"
+	}
+	if all, ok := ks.Agent(event.EveryAgent); ok && all.State == event.SwitchTripped {
+		why += " All agents are stopped at once, resume them with --all."
+	}
+	return why + " g0 killswitch list shows who is stopped"
+}
+
+// await gives how key, which is who, stands once the actions have results, or at the latest
 // when wait is over, the client has gone or the server stops.
-func (s *Server) await(ctx context.Context, who event.Agent, wait time.Duration) Answer {
+func (s *Server) await(ctx context.Context, key string, who event.Agent, wait time.Duration) Answer {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
-		a := s.standing(who)
+		a := s.standing(key, who)
 		if a.Outcome != OutcomePending || wait == 0 {
 			return a
 		}
@@ -127,15 +154,15 @@ func (s *Server) await(ctx context.Context, who event.Agent, wait time.Duration)
 		case <-s.stopping:
 		case <-ctx.Done():
 		}
-		return s.standing(who)
+		return s.standing(key, who)
 	}
 }
 
-func (s *Server) standing(who event.Agent) Answer {
+func (s *Server) standing(key string, who event.Agent) Answer {
 	ks, _ := s.backend.KillSwitch()
-	st, ok := ks.Agent(who.Key())
+	st, ok := ks.Agent(key)
 	if !ok {
-		st = killswitch.AgentStatus{Key: who.Key(), Agent: who, State: event.SwitchArmed}
+		st = killswitch.AgentStatus{Key: key, Agent: who, State: event.SwitchArmed}
 	}
 	return Answer{Agent: st, Outcome: ks.Outcome(st)}
 }
@@ -153,15 +180,23 @@ func parse(w http.ResponseWriter, r *http.Request) (req Request, status int, err
 	if err := json.Unmarshal(body, &req, json.RejectUnknownMembers(true)); err != nil {
 		return req, http.StatusBadRequest, fmt.Errorf("body: %w", err)
 	}
-	text := r.URL.Query().Get("wait")
+	var err2 error
+	req.Wait, err = duration(r, "wait", 0, MaxWait)
+	req.TTL, err2 = duration(r, "ttl", MinTTL, killswitch.MaxTTL)
+	return req, http.StatusBadRequest, errors.Join(err, err2)
+}
+
+// duration reads a time from the query; 0 where it is not given.
+func duration(r *http.Request, name string, least, most time.Duration) (time.Duration, error) {
+	text := r.URL.Query().Get(name)
 	if text == "" {
-		return req, 0, nil
+		return 0, nil
 	}
-	req.Wait, err = time.ParseDuration(text)
-	if err != nil || req.Wait < 0 || req.Wait > MaxWait {
-		return req, http.StatusBadRequest, fmt.Errorf("wait: %q is not a time between 0s and %s", clip(text), MaxWait)
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%s: %q is not a time between %s and %s", name, clip(text), least, most)
 	}
-	return req, 0, nil
+	return d, nil
 }
 
 // answer sends v. A client that went away is not our fault.

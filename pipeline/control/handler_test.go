@@ -35,6 +35,7 @@ type fake struct {
 	proceed  chan struct{} // commands wait for it, if not nil
 	results  killswitch.ActionResult
 	feed     feed.Hub
+	expires  time.Time // of the last command
 }
 
 func newFake() *fake {
@@ -63,7 +64,7 @@ func (f *fake) KillSwitch() (KillSwitch, bool) {
 	return ks, !f.none
 }
 
-func (f *fake) Command(ctx context.Context, typ string, who event.Agent, actor, reason string) error {
+func (f *fake) Command(ctx context.Context, typ string, who event.Agent, asked event.KillSwitch) error {
 	if f.entered != nil {
 		f.entered <- struct{}{}
 	}
@@ -76,7 +77,9 @@ func (f *fake) Command(ctx context.Context, typ string, who event.Agent, actor, 
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked = append(f.asked, strings.Join([]string{typ, who.Key(), actor, reason}, " | "))
+	key := (&event.Event{Agent: who, KillSwitch: &asked}).SwitchKey()
+	f.asked = append(f.asked, strings.Join([]string{typ, key, asked.Actor, asked.Reason}, " | "))
+	f.expires = asked.Expires
 	if f.err != nil || f.deaf {
 		return f.err
 	}
@@ -84,7 +87,7 @@ func (f *fake) Command(ctx context.Context, typ string, who event.Agent, actor, 
 	if typ == event.TypeKillSwitchResumeAsk {
 		state = event.SwitchArmed
 	}
-	f.agents[who.Key()] = killswitch.AgentStatus{Key: who.Key(), Agent: who, State: state, Reason: reason, Actor: actor, Intent: "intent"}
+	f.agents[key] = killswitch.AgentStatus{Key: key, Agent: who, State: state, Reason: asked.Reason, Actor: asked.Actor, Intent: "intent"}
 	return nil
 }
 
@@ -153,6 +156,7 @@ func TestStopAndResume(t *testing.T) {
 	if diff := cmp.Diff(want, stopped); diff != "" {
 		t.Error(diff)
 	}
+	f.agents["gateway:main"] = killswitch.AgentStatus{Key: "gateway:main", State: event.SwitchTripped}
 	resumed, err := c.Resume(t.Context(), Request{Agent: "gateway:main", Reason: "false alarm", Wait: MaxWait})
 	if err != nil {
 		t.Fatal(err)
@@ -196,14 +200,63 @@ func TestWaiting(t *testing.T) {
 func TestResumeOfAnAgentThatWasNotStopped(t *testing.T) {
 	f := newFake()
 	f.deaf = true // the switch has nothing to decide
+	f.agents["research"] = killswitch.AgentStatus{Key: "research", State: event.SwitchWithheld}
 	c, _, _ := serve(t, f)
 	got, err := c.Resume(t.Context(), Request{Agent: "research", Reason: "test", Wait: MaxWait})
-	want := Answer{
-		Agent:   killswitch.AgentStatus{Key: "research", Agent: event.Agent{ID: "research"}, State: event.SwitchArmed},
-		Outcome: OutcomeNone,
-	}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(OutcomeNone, got.Outcome); err != nil || diff != "" {
 		t.Error(err, diff)
+	}
+}
+
+func TestResumeOfNobody(t *testing.T) {
+	f := newFake()
+	c, _, _ := serve(t, f)
+	const hint = " g0 killswitch list shows who is stopped"
+	for _, tc := range []struct {
+		name string
+		req  Request
+		all  bool // all agents are stopped at once
+		want string
+	}{
+		{"a slip in the name", Request{Agent: "reserch"}, false, "reserch is not stopped: is the name right?" + hint},
+		{"all, when none are", Request{All: true}, false, "nobody stopped all agents at once" + hint},
+		{
+			"one, when all are", Request{Agent: "research"}, true,
+			"research is not stopped: is the name right? All agents are stopped at once, resume them with --all." + hint,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.all {
+				f.agents[event.EveryAgent] = killswitch.AgentStatus{Key: event.EveryAgent, State: event.SwitchTripped}
+			}
+			tc.req.Reason = "test"
+			_, err := c.Resume(t.Context(), tc.req)
+			if diff := cmp.Diff(tc.want, text(err)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if diff := cmp.Diff([]string(nil), f.asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStopOfAllForATime(t *testing.T) {
+	f := newFake()
+	c, _, _ := serve(t, f)
+	before := time.Now()
+	got, err := c.Stop(t.Context(), Request{All: true, Reason: "drill", TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"*", event.SwitchTripped}, []string{got.Agent.Key, got.Agent.State}); diff != "" {
+		t.Error(diff)
+	}
+	if in := f.expires.Sub(before); in < time.Hour || in > time.Hour+time.Minute {
+		t.Errorf("ends in %s", in)
+	}
+	if _, err := c.Stop(t.Context(), Request{Agent: "research", Reason: "for good"}); err != nil || !f.expires.IsZero() {
+		t.Errorf("%v, ends at %s", err, f.expires)
 	}
 }
 
@@ -267,6 +320,9 @@ func TestBadRequests(t *testing.T) {
 		{"wait without a unit", "POST", stop + "?wait=5", ok, 400, `wait: "5" is not a time between 0s and 30s`},
 		{"negative wait", "POST", stop + "?wait=-1s", ok, 400, `wait: "-1s" is not a time`},
 		{"long wait", "POST", stop + "?wait=31s", ok, 400, `wait: "31s" is not a time`},
+		{"short ttl", "POST", stop + "?ttl=1ms", ok, 400, `ttl: "1ms" is not a time between 1s and 8760h0m0s`},
+		{"ttl of days", "POST", stop + "?ttl=3d", ok, 400, `ttl: "3d" is not a time`},
+		{"one and all", "POST", stop, `{"agent":"a","all":true,"reason":"b"}`, 400, "agent: names one, and all are meant"},
 		{"too large", "POST", stop, `{"reason":"` + strings.Repeat("x", maxBody) + `"}`, 413, "the body is larger than 65536 bytes"},
 		{"nested", "POST", stop, strings.Repeat("[", 60_000), 400, "body: "},
 	} {

@@ -209,7 +209,7 @@ func TestCommandReturnsWhenDecided(t *testing.T) {
 	r := open(t, t.TempDir())
 	told := make(chan error, 1)
 	go func() {
-		told <- r.Command(context.Background(), event.TypeKillSwitchStopAsked, event.Agent{ID: "a"}, "uid:0", "why")
+		told <- r.Command(context.Background(), event.TypeKillSwitchStopAsked, event.Agent{ID: "a"}, event.KillSwitch{Actor: "uid:0", Reason: "why"})
 	}()
 	evs := r.next(t)
 	if err := <-told; err != nil {

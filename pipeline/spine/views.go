@@ -120,12 +120,12 @@ func (s *Spine) Report(ctx context.Context, ev *event.Event) error {
 // applyTime bounds how long a command waits for the stream to apply it.
 const applyTime = 10 * time.Second
 
-// Command journals what an operator asked for and returns when the stages have
-// decided on it.
-func (s *Spine) Command(ctx context.Context, typ string, who event.Agent, actor, reason string) error {
+// Command journals what an operator asked of the kill switch and returns when the
+// stages have decided on it.
+func (s *Spine) Command(ctx context.Context, typ string, who event.Agent, asked event.KillSwitch) error {
 	ev := &event.Event{
 		Schema: event.SchemaVersion, Source: event.SourceG0, Type: typ, Time: s.opt.Intake.Now(), Agent: who,
-		Severity: event.SeverityOf(typ), KillSwitch: &event.KillSwitch{Actor: actor, Reason: reason},
+		Severity: event.SeverityOf(typ), KillSwitch: &asked,
 		Stage: "operator", Format: event.FormatG0,
 	}
 	seq, err := s.Intake.Own(ctx, ev)

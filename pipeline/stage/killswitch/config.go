@@ -16,6 +16,7 @@ const (
 	MaxWindow    = 24 * time.Hour
 	MaxRules     = 100
 	MaxCap       = 10_000
+	MaxTTL       = 365 * 24 * time.Hour
 )
 
 // Config says when an agent is stopped.
@@ -23,15 +24,18 @@ type Config struct {
 	// AutoEnabled lets g0 stop agents by itself. False is a dry run: decided,
 	// recorded and told, not done. A person's stop is always done.
 	AutoEnabled bool
-	// Rules on the number of events, at most [MaxRules]; two of one type must
-	// have different windows.
+	// TTL after which an automatic stop ends by itself, up to [MaxTTL]; 0: never.
+	TTL time.Duration
+	// Rules on the number of events, at most [MaxRules]; two of one type and
+	// scope must have different windows.
 	Rules []Rule
 	// Threats says which threats stop an agent.
 	Threats ThreatRule
 	// Protected are agents ("research", or "gateway:NAME" for the gateway as a
 	// whole) and containers (a name, or an id of at least 12 digits) that are
 	// never stopped automatically. A container is protected as far as the event
-	// that would stop it names it.
+	// that would stop it names it, and a gateway is not stopped as a whole once
+	// it was seen to run one of them.
 	Protected []string
 	// MaxAgentsPerHour is how many different agents may be stopped automatically
 	// within an hour, 1 to [MaxCap]: whoever can forge evidence must not be able
@@ -45,6 +49,10 @@ type Rule struct {
 	EventType string        // not killswitch.*
 	Threshold int           // 1 to MaxThreshold
 	Window    time.Duration // up to MaxWindow
+	// Scope in which events are counted together, and which is then stopped: ""
+	// for one agent, [event.ScopeGateway] or [event.ScopeGlobal]. Of an agent
+	// whose gateway is not known, the agent alone.
+	Scope string
 }
 
 // ThreatRule stops an agent for a single threat event that is at least as grave
@@ -54,6 +62,8 @@ type ThreatRule struct {
 	MinConfidence float64 // 0 to 1
 	// Rules are the ids of the correlation rules whose threats count. Empty: all.
 	Rules []string
+	// Scope that is stopped, as in [Rule].
+	Scope string
 }
 
 // DefaultConfig is the only home of the defaults.
@@ -90,11 +100,20 @@ func (c Config) Validate() error {
 		if r.Window <= 0 || r.Window > MaxWindow {
 			fault("rules[%d].window: %s is not above 0 and up to %s", i, r.Window, MaxWindow)
 		}
+		if err := c.checkScope(r.Scope); err != nil {
+			fault("rules[%d].scope: %w", i, err)
+		}
 		if first, again := seen[r.id()]; again {
-			fault("rules[%d]: the same type and window as rules[%d]", i, first)
+			fault("rules[%d]: the same type, window and scope as rules[%d]", i, first)
 		} else {
 			seen[r.id()] = i
 		}
+	}
+	if err := c.checkScope(c.Threats.Scope); err != nil {
+		fault("threats.scope: %w", err)
+	}
+	if c.TTL < 0 || c.TTL > MaxTTL {
+		fault("ttl: %s is not between 0s and %s", c.TTL, MaxTTL)
 	}
 	if c.Threats.MinSeverity > event.SeverityCritical {
 		fault("threats.min_severity: %s is not a severity", c.Threats.MinSeverity)
@@ -117,8 +136,28 @@ func (c Config) Validate() error {
 // ownTypes are never counted: a decision must not lead to the next.
 const ownTypes = "killswitch."
 
+// checkScope refuses what would stop the protected too.
+func (c Config) checkScope(scope string) error {
+	switch {
+	case !slices.Contains(scopes[:], scope):
+		return fmt.Errorf("%q is none of agent, gateway, global", scope)
+	case scope == event.ScopeGlobal && len(c.Protected) > 0:
+		return errors.New("global would stop those that are protected too: protect nobody, or choose gateway")
+	}
+	return nil
+}
+
+// scopes from narrow to wide.
+var scopes = [...]string{"", event.ScopeGateway, event.ScopeGlobal}
+
 // id names what the rule counts, over restarts and changed thresholds.
-func (r Rule) id() string { return r.EventType + "/" + r.Window.String() }
+func (r Rule) id() string {
+	id := r.EventType + "/" + r.Window.String()
+	if r.Scope != "" {
+		id += "/" + r.Scope
+	}
+	return id
+}
 
 // rule is a Rule with its id at hand.
 type rule struct {
@@ -132,23 +171,4 @@ func compile(rules []Rule) []rule {
 		out[i] = rule{r, r.id()}
 	}
 	return out
-}
-
-// minContainerID is the shortest container id that sources give (Falco).
-const minContainerID = 12
-
-// protects gives the entry of Protected that names the actor of ev, or "".
-func (c Config) protects(key string, container event.Container) string {
-	for _, p := range c.Protected {
-		if p == key || p == container.Name || sameContainer(p, container.ID) {
-			return p
-		}
-	}
-	return ""
-}
-
-// sameContainer compares ids of which either may be cut.
-func sameContainer(a, b string) bool {
-	return len(a) >= minContainerID && len(b) >= minContainerID &&
-		(strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
 }

@@ -20,13 +20,13 @@ func TestDefaultConfigIsValid(t *testing.T) {
 func TestConfigFaults(t *testing.T) {
 	cfg := Config{
 		Rules: []Rule{
-			{"", 0, 0},
-			{"killswitch.tripped", MaxThreshold + 1, MaxWindow + 1},
-			{"tool.blocked", 1, time.Minute},
-			{"tool.blocked", 2, time.Minute},
+			{"", 0, 0, ""},
+			{"killswitch.tripped", MaxThreshold + 1, MaxWindow + 1, "fleet"},
+			{"tool.blocked", 1, time.Minute, ""},
+			{"tool.blocked", 2, time.Minute, ""},
 		},
-		Threats:   ThreatRule{MinSeverity: event.SeverityCritical + 1, MinConfidence: math.NaN(), Rules: []string{""}},
-		Protected: []string{""},
+		Threats: ThreatRule{MinSeverity: event.SeverityCritical + 1, MinConfidence: math.NaN(), Rules: []string{""}, Scope: event.ScopeGlobal},
+		TTL:     -1, Protected: []string{""},
 	}
 	want := []string{
 		"rules[0].event_type: missing",
@@ -35,7 +35,10 @@ func TestConfigFaults(t *testing.T) {
 		"rules[1].event_type: killswitch.tripped is the kill switch's own",
 		"rules[1].threshold: 1001 is not between 1 and 1000",
 		"rules[1].window: 24h0m0.000000001s is not above 0 and up to 24h0m0s",
-		"rules[3]: the same type and window as rules[2]",
+		`rules[1].scope: "fleet" is none of agent, gateway, global`,
+		"rules[3]: the same type, window and scope as rules[2]",
+		"threats.scope: global would stop those that are protected too: protect nobody, or choose gateway",
+		"ttl: -1ns is not between 0s and 8760h0m0s",
 		"threats.min_severity: severity(6) is not a severity",
 		"threats.min_confidence: NaN is not between 0 and 1",
 		"threats.rules: an empty id",

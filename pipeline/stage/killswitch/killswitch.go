@@ -19,8 +19,11 @@ import (
 // Name of the stage in derived events.
 const Name = "killswitch"
 
-// RuleOperator is the rule of what a person decided.
-const RuleOperator = "operator"
+// Rules of what no rule of the configuration decided.
+const (
+	RuleOperator = "operator" // a person did
+	RuleTTL      = "ttl"      // the time of a stop was over
+)
 
 // threatMute is for how long a threat rule that stops nobody is told once of an
 // agent.
@@ -42,11 +45,13 @@ type Result struct {
 // apart and, like all that would stop an agent but may not, told as withheld: at
 // most once a window for each agent and rule, while what is told does not keep
 // a later stop from being done. An event of nobody in particular can stop
-// nobody. A tripped agent stays so until a person resumes it.
+// nobody. A tripped agent stays so until a person resumes it or the stop's time is
+// over. An agent, its gateway and all agents have each a latch of their own: who
+// was stopped by name stays so when the gateway or all are resumed.
 type Switch struct {
 	cfg    Config
 	rules  []rule
-	byType map[string][]int // indexes of rules
+	byType map[string][len(scopes)][]int // indexes of rules, by scope
 
 	mu       sync.Mutex
 	proven   *book
@@ -55,6 +60,8 @@ type Switch struct {
 	withheld *simplelru.LRU[string, *AgentStatus]
 	trips    []trip
 	lost     forgotten
+	wards    []ward
+	expires  time.Time // not after the first stop that ends by itself; zero: none does
 }
 
 // New makes a switch; its error holds all faults of cfg.
@@ -66,11 +73,13 @@ func New(cfg Config) (*Switch, error) {
 	cfg.Threats.Rules = slices.Clone(cfg.Threats.Rules)
 	rules := compile(cfg.Rules)
 	s := &Switch{
-		cfg: cfg, rules: rules, byType: map[string][]int{}, proven: newBook(rules), claimed: newBook(rules),
+		cfg: cfg, rules: rules, byType: map[string][len(scopes)][]int{}, proven: newBook(rules), claimed: newBook(rules),
 		latches: map[string]*AgentStatus{}, withheld: newWithheld(),
 	}
 	for i, r := range rules {
-		s.byType[r.EventType] = append(s.byType[r.EventType], i)
+		of, scope := s.byType[r.EventType], slices.Index(scopes[:], r.Scope)
+		of[scope] = append(of[scope], i)
+		s.byType[r.EventType] = of
 	}
 	return s, nil
 }
@@ -94,9 +103,15 @@ func (s *Switch) Apply(ev *event.Event) Result {
 			return s.timer(ev)
 		}
 	}
-	rules := s.byType[ev.Type]
+	rules, counted := s.byType[ev.Type]
 	threat := s.threatens(ev)
-	if len(rules) == 0 && !threat || ev.DuplicateOf != "" {
+	if ev.DuplicateOf != "" || !counted && !threat && len(s.cfg.Protected) == 0 {
+		return Result{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch(ev)
+	if !counted && !threat {
 		return Result{}
 	}
 	return s.count(ev, rules, threat)
@@ -110,44 +125,67 @@ func (s *Switch) threatens(ev *event.Event) bool {
 		(len(s.cfg.Threats.Rules) == 0 || slices.Contains(s.cfg.Threats.Rules, ev.Threat.Rule))
 }
 
-func (s *Switch) count(ev *event.Event, rules []int, threat bool) (res Result) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key, now := ev.Agent.Key(), ev.Received.UnixNano()
-	if s.tripped(key) != nil {
-		return Result{}
-	}
-	in := s.claimed
-	if key != "" && ev.Agent.By.Proven() {
-		in = s.proven
-	}
-	a, lost := in.actor(key, now)
-	if lost > 0 {
-		res.Derived = s.lost.add(ev, lost)
-	}
-	decided := threat && s.decide(ev, in == s.proven, a, crossing{}, &res)
-	for _, i := range rules {
-		r, w := &s.rules[i], &a.windows[i]
-		w.add(now, ev.ID, r)
-		if !decided && w.reached(now, r) {
-			decided = s.decide(ev, in == s.proven, a, crossing{r, w}, &res)
+// count counts ev in every scope that has a rule about it, the narrowest first,
+// until one of them leads to a decision.
+func (s *Switch) count(ev *event.Event, rules [len(scopes)][]int, threat bool) (res Result) {
+	decided := false
+	for i, scope := range scopes {
+		threat := threat && scope == s.cfg.Threats.Scope
+		if len(rules[i]) == 0 && !threat {
+			continue
+		}
+		to := targetOf(ev.Agent, scope)
+		if s.tripped(to.key) != nil {
+			continue
+		}
+		if s.countIn(ev, to, rules[i], threat, decided, &res) {
+			decided = true
 		}
 	}
 	return res
 }
 
+// countIn counts ev towards the rules of one target and says whether it led to a
+// decision; after an earlier one it only counts.
+func (s *Switch) countIn(ev *event.Event, to target, rules []int, threat, decided bool, res *Result) bool {
+	now := ev.Received.UnixNano()
+	in := s.claimed
+	if ev.Agent.Key() != "" && ev.Agent.By.Proven() {
+		in = s.proven
+	}
+	a, lost := in.actor(to.key, now)
+	if lost > 0 {
+		res.Derived = append(res.Derived, s.lost.add(ev, lost)...)
+	}
+	decided = decided || threat && s.decide(ev, to, in == s.proven, a, crossing{}, res)
+	for _, i := range rules {
+		r, w := &s.rules[i], &a.windows[i]
+		w.add(now, ev.ID, r)
+		if !decided && w.reached(now, r) {
+			decided = s.decide(ev, to, in == s.proven, a, crossing{r, w}, res)
+		}
+	}
+	return decided
+}
+
 // decide concludes what follows from c and says whether anything did.
-func (s *Switch) decide(ev *event.Event, proven bool, a *actor, c crossing, res *Result) bool {
-	key, now := ev.Agent.Key(), ev.Received
-	v := s.judge(ev, key, proven, now)
+func (s *Switch) decide(ev *event.Event, to target, proven bool, a *actor, c crossing, res *Result) bool {
+	now := ev.Received
+	v := s.judge(ev, to, proven, now)
 	if v.state != event.SwitchTripped && !a.tell(c.id(ev), now.UnixNano(), c.mute()) {
 		return false
 	}
 	d := ev.Derive(Name, event.TypeKillSwitchTripped, "ks-"+slug(c.name(ev)))
+	to.announce(d)
 	if v.state == event.SwitchWithheld {
 		d.Type, d.Severity = event.TypeKillSwitchWithheld, v.severity
 	}
-	d.KillSwitch = &event.KillSwitch{State: v.state, Rule: c.name(ev), Reason: c.reason(ev) + v.tail(), Evidence: c.evidence(ev)}
+	d.KillSwitch = &event.KillSwitch{
+		State: v.state, Rule: c.name(ev), Reason: c.reason(ev) + v.tail(), Scope: to.scope, Evidence: c.evidence(ev),
+	}
+	if v.state == event.SwitchTripped && s.cfg.TTL > 0 {
+		d.KillSwitch.Expires = now.Add(s.cfg.TTL)
+	}
 	res.Derived = append(res.Derived, d)
 	st := statusOf(d)
 	switch v.state {
@@ -157,8 +195,8 @@ func (s *Switch) decide(ev *event.Event, proven bool, a *actor, c crossing, res 
 	case event.SwitchTripped:
 		res.Intents = append(res.Intents, st.intent(d, enforce.Stop))
 	}
-	s.noteTrip(key, now, v.state == event.SwitchDryRun)
-	s.latches[st.Key] = st
+	s.noteTrip(to.key, now, v.state == event.SwitchDryRun)
+	s.latch(st)
 	return true
 }
 
@@ -181,11 +219,11 @@ func (v verdict) tail() string {
 	}
 }
 
-func (s *Switch) judge(ev *event.Event, key string, proven bool, now time.Time) verdict {
+func (s *Switch) judge(ev *event.Event, to target, proven bool, now time.Time) verdict {
 	withheld := func(why string) verdict {
 		return verdict{event.SwitchWithheld, why, event.SeverityOf(event.TypeKillSwitchWithheld)}
 	}
-	if key == "" {
+	if ev.Agent.Key() == "" {
 		return withheld("no agent known")
 	}
 	if !proven {
@@ -194,15 +232,15 @@ func (s *Switch) judge(ev *event.Event, key string, proven bool, now time.Time) 
 	if ev.Threat != nil && ev.Threat.Inferred {
 		return withheld("only the gateway is proven for part of the evidence, the agent is concluded")
 	}
-	if p := s.cfg.protects(key, ev.Container); p != "" {
+	if p := s.guarded(ev, to); p != "" {
 		return withheld(p + " is protected")
 	}
-	if !s.mayTrip(key, now) {
+	if !s.mayTrip(to.key, now) {
 		v := withheld(fmt.Sprintf("%d other agents were tripped within an hour, the most that may be; somebody could be using g0 to stop the whole fleet", s.cfg.MaxAgentsPerHour))
 		v.severity = event.SeverityCritical
 		return v
 	}
-	if !s.roomFor(key) {
+	if !s.roomFor(to.key) {
 		return withheld(fmt.Sprintf("%d agents are stopped, more cannot be remembered", maxLatches))
 	}
 	if !s.cfg.AutoEnabled {
@@ -215,11 +253,13 @@ func (s *Switch) judge(ev *event.Event, key string, proven bool, now time.Time) 
 func (s *Switch) NextDeadline() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lost.deadline()
+	return earlier(s.lost.deadline(), s.expires)
 }
 
 func (s *Switch) timer(ev *event.Event) Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Result{Derived: s.lost.end(ev)}
+	res := s.expire(ev)
+	res.Derived = append(res.Derived, s.lost.end(ev)...)
+	return res
 }

@@ -114,7 +114,7 @@ func TestDecisions(t *testing.T) {
 			s.threat(60*sec, research, event.SeverityCritical, 1)
 		}, []string{tripped, stop}},
 		{"two rules at once", func(c *Config) {
-			c.Rules = []Rule{{injection, 5, time.Minute}, {injection, 5, time.Hour}}
+			c.Rules = []Rule{{injection, 5, time.Minute, ""}, {injection, 5, time.Hour, ""}}
 		}, func(s *script) {
 			s.many(6, injection, research, 0, sec)
 		}, []string{tripped, stop}},
@@ -170,7 +170,7 @@ func TestDecisions(t *testing.T) {
 			s.threat(0, research, event.SeverityCritical, 1).Source = event.SourceOpenClaw
 		}, nil},
 		{"a threshold on threats", func(c *Config) {
-			c.Rules = []Rule{{"threat.injection_to_action", 2, time.Minute}}
+			c.Rules = []Rule{{"threat.injection_to_action", 2, time.Minute, ""}}
 		}, func(s *script) {
 			s.threat(0, research, event.SeverityHigh, 0.2)
 			s.threat(sec, research, event.SeverityHigh, 0.2)

@@ -65,7 +65,7 @@ func told(res Result) (lines []string) {
 		lines = append(lines, line)
 	}
 	for _, in := range res.Intents {
-		lines = append(lines, in.ID+" "+string(in.Verb)+" "+in.Agent.Key())
+		lines = append(lines, in.ID+" "+string(in.Verb)+" "+in.Key())
 	}
 	return lines
 }
@@ -124,4 +124,15 @@ func lines(results []Result) (all []string) {
 		all = append(all, told(res)...)
 	}
 	return all
+}
+
+// everybody adds an operator's command about all agents.
+func (s *script) everybody(at time.Duration, typ, reason string) {
+	s.operator(at, typ, event.Agent{}, reason)
+	s.events[len(s.events)-1].KillSwitch.Scope = event.ScopeGlobal
+}
+
+// timer adds what tells the stages that time has passed.
+func (s *script) timer(at time.Duration) {
+	s.add(at, event.Event{Source: event.SourceG0, Stage: "timer", Type: event.TypeTimer})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,6 +25,7 @@ type snapshot struct {
 	Withheld  []AgentStatus `json:"withheld"`
 	Trips     []trip        `json:"trips"`
 	Forgotten forgotten     `json:"forgotten,omitzero"`
+	Wards     []ward        `json:"wards,omitzero"`
 }
 
 type actorState struct {
@@ -44,7 +46,7 @@ func (s *Switch) Snapshot() ([]byte, error) {
 	defer s.mu.Unlock()
 	snap := snapshot{
 		Version: snapshotVersion, Proven: s.proven.states(), Claimed: s.claimed.states(),
-		Trips: s.trips, Forgotten: s.lost,
+		Trips: s.trips, Forgotten: s.lost, Wards: s.wards,
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.latches)) {
 		snap.Latches = append(snap.Latches, *s.latches[key])
@@ -85,6 +87,11 @@ func (s *Switch) Restore(b []byte) error {
 	defer s.mu.Unlock()
 	s.proven, s.claimed = restored(s.rules, snap.Proven), restored(s.rules, snap.Claimed)
 	s.latches, s.withheld, s.trips, s.lost = latches, withheld, snap.Trips, snap.Forgotten
+	s.wards = slices.DeleteFunc(snap.Wards, func(w ward) bool { return !slices.Contains(s.cfg.Protected, w.Protected) })
+	s.expires = time.Time{}
+	for _, l := range latches {
+		s.expires = earlier(s.expires, l.Expires)
+	}
 	return nil
 }
 

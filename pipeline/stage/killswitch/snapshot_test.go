@@ -45,10 +45,10 @@ func TestRestoreUnderOtherRules(t *testing.T) {
 		rule Rule
 		more int // events after the restart until it trips
 	}{
-		{"lower threshold", Rule{typ, 3, time.Minute}, 1},
-		{"higher threshold", Rule{typ, 8, time.Minute}, 4},
-		{"other window", Rule{typ, 5, time.Hour}, 5},
-		{"other type", Rule{event.TypeToolBlocked, 5, time.Minute}, 0},
+		{"lower threshold", Rule{typ, 3, time.Minute, ""}, 1},
+		{"higher threshold", Rule{typ, 8, time.Minute, ""}, 4},
+		{"other window", Rule{typ, 5, time.Hour, ""}, 5},
+		{"other type", Rule{event.TypeToolBlocked, 5, time.Minute, ""}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sw := open(t, armedConfig())

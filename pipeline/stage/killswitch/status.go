@@ -27,7 +27,8 @@ const (
 
 // AgentStatus says how one agent stands.
 type AgentStatus struct {
-	// Key is [event.Agent.Key]: the agent, or "gateway:NAME".
+	// Key is [event.Agent.Key], the agent or "gateway:NAME", or
+	// [event.EveryAgent].
 	Key       string          `json:"key"`
 	Agent     event.Agent     `json:"agent,omitzero"`
 	Container event.Container `json:"container,omitzero"`
@@ -36,6 +37,10 @@ type AgentStatus struct {
 	State string `json:"state"`
 	// Since when, by the sidecar's clock.
 	Since time.Time `json:"since"`
+	// Expires is when the stop ends by itself; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+	// Scope is "" for one agent, "gateway" or "global".
+	Scope string `json:"scope,omitzero"`
 	// Rule, Reason and Actor of the decision.
 	Rule   string `json:"rule,omitzero"`
 	Reason string `json:"reason,omitzero"`
@@ -53,15 +58,21 @@ type ActionResult struct {
 	Action   string    `json:"action"`
 	Verified bool      `json:"verified"`
 	Error    string    `json:"error,omitzero"`
+	Output   string    `json:"output,omitzero"` // what the action said
 	TookNS   int64     `json:"took_ns,omitzero"`
 	At       time.Time `json:"at"`
 }
 
+// Failed says that the action did not do, or did not hold. One that is neither
+// failed nor verified was done, and nothing can tell whether it holds.
+func (r ActionResult) Failed() bool { return !r.Verified && r.Error != "" }
+
 // statusOf gives the status that the derived event d announces.
 func statusOf(d *event.Event) *AgentStatus {
 	return &AgentStatus{
-		Key: strings.Clone(d.Agent.Key()), Agent: d.Agent, Container: d.Container, State: d.KillSwitch.State,
+		Key: strings.Clone(d.SwitchKey()), Agent: d.Agent, Container: d.Container, State: d.KillSwitch.State,
 		Since: d.Received, Rule: d.KillSwitch.Rule, Reason: d.KillSwitch.Reason, Actor: d.KillSwitch.Actor,
+		Scope: d.KillSwitch.Scope, Expires: d.KillSwitch.Expires,
 	}
 }
 
@@ -70,13 +81,13 @@ func (st *AgentStatus) intent(d *event.Event, verb enforce.Verb) enforce.Intent 
 	st.Intent, st.Actions = d.ID, nil
 	return enforce.Intent{
 		ID: d.ID, Seq: d.Seq, Verb: verb, Agent: st.Agent, Container: st.Container, Rule: st.Rule,
-		Reason: st.Reason, Actor: st.Actor, At: d.Received, Cause: d.Cause,
+		Reason: st.Reason, Actor: st.Actor, At: d.Received, Cause: d.Cause, Scope: st.Scope, Expires: st.Expires,
 	}
 }
 
 // failed says whether an action of the intent has not held.
 func (st *AgentStatus) failed() bool {
-	return slices.ContainsFunc(st.Actions, func(a ActionResult) bool { return !a.Verified })
+	return slices.ContainsFunc(st.Actions, ActionResult.Failed)
 }
 
 // Status lists all agents about whom something was decided, by key.
