@@ -121,8 +121,12 @@ func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
+	threads, err := rt.Spine.Queue(spine.ThreadQueue)
+	if err != nil {
+		return nil, fmt.Errorf("threads: %w", err)
+	}
 	out, err := notify.NewOutbox(q, targets, notify.Options{
-		Log: rt.Log, Board: rt.Spine.Board, UserAgent: "g0/" + rt.Spine.Version(),
+		Threads: threads, Log: rt.Log, Board: rt.Spine.Board, UserAgent: "g0/" + rt.Spine.Version(),
 	})
 	if err != nil {
 		return nil, err

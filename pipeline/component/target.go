@@ -21,9 +21,11 @@ func targetFields() []*service.ConfigField {
 			service.NewStringEnumField("format", slices.Sorted(maps.Keys(notify.Formats()))...).Default("generic").
 				Description("Form of the message; docs/targets.md tells of each."),
 		},
-		secretFields("url", "Webhook address; it holds a secret. The format `pagerduty` has one of its own, for accounts in the US."),
+		secretFields("url", "Webhook address; it holds a secret. The formats `pagerduty` (for accounts in the US) and `slack_bot` have one of their own."),
 		secretFields("routing_key", "Integration key of a PagerDuty service (Events API v2), for the format `pagerduty` only."),
+		secretFields("token", "Token of a Slack bot with the scope `chat:write`, for the format `slack_bot` only."),
 		[]*service.ConfigField{
+			service.NewStringField("channel").Default("").Description("Where a bot posts: best the ID of the channel. For the format `slack_bot` only."),
 			service.NewStringMapField("headers").Default(map[string]any{}).Description("Headers of each request."),
 			service.NewStringField("min_severity").Default("info").Description("Lowest severity for this target."),
 			service.NewDurationField("timeout").Default(notify.DefaultTimeout.String()).Description("Time limit of a request."),
@@ -40,6 +42,8 @@ func targetConfig(g *getter, conf *service.ParsedConfig) notify.Target {
 		URL:         getSecret(g, conf, "url"),
 		Format:      get(g, conf.FieldString, "format"),
 		RoutingKey:  getSecret(g, conf, "routing_key"),
+		Token:       getSecret(g, conf, "token"),
+		Channel:     get(g, conf.FieldString, "channel"),
 		Headers:     map[string]config.Secret{},
 		Timeout:     get(g, conf.FieldDuration, "timeout"),
 		MinSeverity: getSeverity(g, conf, "min_severity"),

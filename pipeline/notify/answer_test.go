@@ -21,8 +21,12 @@ var discard = log.New(io.Discard, "", 0)
 // readyTarget is one of the format with all that it needs.
 func readyTarget(format, url string) Target {
 	t := targetAt("chat", url)
-	if t.Format = format; kinds[format].keyed {
+	t.Format = format
+	if kinds[format].keyed {
 		t.RoutingKey = testKey
+	}
+	if kinds[format].bot {
+		t.Token, t.Channel = "xoxb-test-token", "C024BE91L"
 	}
 	return t
 }
@@ -41,7 +45,9 @@ const (
 // TestAnswers is the conformance suite of the formats: what each makes of what its
 // service answers.
 func TestAnswers(t *testing.T) {
-	all := []string{"discord", "generic", "pagerduty", "slack"}
+	webhooks := []string{"discord", "generic", "pagerduty", "slack"}
+	all := append(webhooks, "slack_bot")
+	bot := []string{"slack_bot"}
 	for _, tc := range []struct {
 		name    string
 		formats []string
@@ -50,10 +56,10 @@ func TestAnswers(t *testing.T) {
 		body    string
 		want    *sendError // nil: delivered
 	}{
-		{"done", all, 200, nil, "ok", nil},
-		{"accepted", all, 202, nil, `{"status":"success","message":"Event processed","dedup_key":"x"}`, nil},
-		{"no content", all, 204, nil, "", nil},
-		{"done, garbage", all, 200, nil, "\x00\xff<html>", nil},
+		{"done", webhooks, 200, nil, "ok", nil},
+		{"accepted", webhooks, 202, nil, `{"status":"success","message":"Event processed","dedup_key":"x"}`, nil},
+		{"no content", webhooks, 204, nil, "", nil},
+		{"done, garbage", webhooks, 200, nil, "\x00\xff<html>", nil},
 		{"moved", all, 301, map[string]string{"Location": "http://10.0.0.1/"}, "", &sendError{Status: 301, Permanent: true, Reason: "answered 301 Moved Permanently, and redirects are not followed"}},
 		{"found", all, 302, map[string]string{"Location": "http://169.254.169.254/"}, "", &sendError{Status: 302, Permanent: true, Reason: "answered 302 Found, and redirects are not followed"}},
 		{"redirect", all, 307, map[string]string{"Location": "http://127.0.0.1/"}, "", &sendError{Status: 307, Permanent: true, Reason: "answered 307 Temporary Redirect, and redirects are not followed"}},
@@ -86,6 +92,16 @@ func TestAnswers(t *testing.T) {
 		{"unknown key", []string{"pagerduty"}, 400, nil, pdUnknownKey, &sendError{Status: 400, Permanent: true, Refused: true, Reason: "its routing key is refused (answered 400 Bad Request: Event object is invalid; Invalid routing key)"}},
 		{"key forbidden", []string{"pagerduty"}, 403, nil, "", &sendError{Status: 403, Permanent: true, Refused: true, Reason: "its routing key is refused (answered 403 Forbidden)"}},
 		{"bad event", []string{"pagerduty"}, 400, nil, pdBadEvent, &sendError{Status: 400, Permanent: true, Reason: "answered 400 Bad Request: Event object is invalid; 'payload.severity' is invalid"}},
+
+		{"posted", bot, 200, nil, `{"ok":true,"channel":"C1","ts":"1405895017.000506","message":{"ok":false}}`, nil},
+		{"posted, a long answer", bot, 200, nil, `{"ok":true,"ts":"1405895017.000506","message":{"text":"` + strings.Repeat("x", maxAnswer), nil},
+		{"not posted", bot, 200, nil, `{"ok":false,"error":"invalid_blocks"}`, &sendError{Status: 200, Permanent: true, Reason: "answered 200 OK: invalid_blocks"}},
+		{"busy", bot, 200, nil, `{"ok":false,"error":"internal_error"}`, &sendError{Status: 200, Reason: "answered 200 OK: internal_error"}},
+		{"not invited", bot, 200, nil, `{"ok":false,"error":"not_in_channel"}`, &sendError{Status: 200, Permanent: true, Refused: true, Reason: "the bot is not in the channel: invite it (answered 200 OK: not_in_channel)"}},
+		{"bad bot token", bot, 200, nil, `{"ok":false,"error":"invalid_auth"}`, &sendError{Status: 200, Permanent: true, Refused: true, Reason: "the token is wrong (answered 200 OK: invalid_auth)"}},
+		{"no answer of Slack's", bot, 200, nil, `<html>log in</html>`, &sendError{Status: 200, Reason: "answered 200 OK"}},
+		{"nothing at all", bot, 200, nil, ``, &sendError{Status: 200, Reason: "answered 200 OK"}},
+		{"another type", bot, 200, nil, `{"ok":"yes"}`, &sendError{Status: 200, Reason: "answered 200 OK"}},
 
 		{"bad blocks", []string{"slack"}, 400, nil, "invalid_blocks", &sendError{Status: 400, Permanent: true, Reason: "answered 400 Bad Request: invalid_blocks"}},
 		{"no such hook", []string{"slack"}, 404, nil, "no_service\n", &sendError{Status: 404, Permanent: true, Refused: true, Reason: "it knows no such webhook (answered 404 Not Found: no_service)"}},

@@ -32,9 +32,13 @@ type kind struct {
 	url string
 	// keyed messages carry the target's routing key.
 	keyed bool
+	// bot targets have a token and a channel.
+	bot bool
+	// header gives those of each request that the user's may outrank.
+	header func(Target) http.Header
 	// address makes the address to post to of the configured one.
 	address func(url string) string
-	// judge says what an answer that is no 2xx means beyond its status.
+	// judge says what an answer means beyond its status.
 	judge func(status int, header http.Header, body []byte) verdict
 }
 
@@ -44,6 +48,13 @@ type verdict struct {
 	rest time.Duration
 	// refused, unless empty, says why it refuses this target's every message.
 	refused string
+	// failed says that it did not take the message although the status is a 2xx;
+	// passing, that it may yet.
+	failed, passing bool
+	// thread is the one that the message began or is in.
+	thread string
+	// stale says that the thread to which it should go is no more.
+	stale bool
 }
 
 // kinds are all there are: a new one is a line here, a file and its goldens.
@@ -51,6 +62,7 @@ var kinds = map[string]kind{
 	"discord":   {format: func(Target) Format { return discordFormat{} }, address: discordAddress, judge: judgeDiscord},
 	"generic":   {format: func(Target) Format { return generic{} }, judge: judgeGeneric},
 	"pagerduty": {format: func(t Target) Format { return pagerDuty{key: t.RoutingKey} }, url: pagerDutyURL, keyed: true, judge: judgePagerDuty},
+	"slack_bot": {format: func(t Target) Format { return slackBot{t.Channel} }, url: slackBotURL, bot: true, header: slackBotHeader, judge: judgeSlackBot},
 	"slack":     {format: func(Target) Format { return slackFormat{} }, judge: judgeSlack},
 }
 

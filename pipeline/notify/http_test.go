@@ -115,18 +115,15 @@ func TestStatusCodes(t *testing.T) {
 func checkStatus(t *testing.T, format string, code int) {
 	r := newRig(t)
 	posts := 0
-	chat := targetAt("chat", "https://chat.example/x")
-	chat.Format = format
-	if kinds[format].keyed {
-		chat.RoutingKey = testKey
-	}
+	chat := readyTarget(format, "https://chat.example/x")
 	trip := func(req *http.Request) (*http.Response, error) {
 		posts++
 		if body, err := io.ReadAll(req.Body); err != nil || len(body) == 0 || req.Header.Get("Content-Type") == "" {
 			t.Errorf("body %q, %v, header %v", body, err, req.Header)
 		}
 		header := http.Header{"Location": {"https://elsewhere.example/"}}
-		return &http.Response{StatusCode: code, Header: header, Body: http.NoBody, Request: req}, nil
+		body := io.NopCloser(strings.NewReader(`{"ok":true,"ts":"1405895017.000506"}`)) // a bot's 2xx needs it
+		return &http.Response{StatusCode: code, Header: header, Body: body, Request: req}, nil
 	}
 	o := r.outbox(roundTrip(trip), nil, chat)
 	o.Enqueue(alertNo(1, event.SeverityHigh))

@@ -20,7 +20,7 @@ import (
 // validators judge a message as its service would, by the service's own types and
 // by numbers of their own, so that a mistake in a format's constants shows.
 var validators = map[string]func(*testing.T, []byte){
-	"discord": checkDiscord, "generic": checkGeneric, "pagerduty": checkPagerDuty, "slack": checkSlack,
+	"discord": checkDiscord, "generic": checkGeneric, "pagerduty": checkPagerDuty, "slack": checkSlack, "slack_bot": checkSlackBot,
 }
 
 func validate(t *testing.T, format string, body []byte) {

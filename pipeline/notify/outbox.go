@@ -53,6 +53,9 @@ type Options struct {
 	// environment's proxies, and a refusal to connect to clouds' metadata. Redirects
 	// are never followed.
 	Transport http.RoundTripper
+	// Threads remembers the threads of incidents at targets that have threads; nil:
+	// in memory only.
+	Threads ThreadStore
 	// UserAgent of requests, "g0/1.2.3".
 	UserAgent string
 	// Limit of alerts that wait for one target; critical ones may be 10 times
@@ -107,6 +110,10 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 	}
 	o := &Outbox{q: q, opt: opt, wake: make(chan struct{}, 1)}
 	transport := o.transports()
+	threads, err := newThreads(opt.Threads, opt.Log)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
 	for _, t := range targets {
 		if err := t.Validate(); err != nil {
 			return nil, fmt.Errorf("outbox: target %q: %w", t.Name, err)
@@ -114,7 +121,9 @@ func NewOutbox(q Queue, targets []Target, opt Options) (*Outbox, error) {
 		if o.lane(t.Name) != nil {
 			return nil, fmt.Errorf("outbox: target %q is given twice", t.Name)
 		}
-		o.lanes = append(o.lanes, newLane(t, t.sender(transport(t), opt.UserAgent), opt))
+		s := t.sender(transport(t), opt.UserAgent)
+		s.threads = threads
+		o.lanes = append(o.lanes, newLane(t, s, opt))
 	}
 	if err := o.load(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)

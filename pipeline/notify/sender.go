@@ -28,7 +28,9 @@ const (
 type sender struct {
 	transport http.RoundTripper
 	format    Format
-	judge     func(status int, header http.Header, body []byte) verdict // nil: the status says it all
+	judge     func(status int, header http.Header, body []byte) verdict
+	threads   *threads // nil: none are remembered
+	name      string   // of the target
 	url       config.Secret
 	header    http.Header // has secrets in it
 	timeout   time.Duration
@@ -62,7 +64,7 @@ func (s *sender) send(ctx context.Context, a Alert) error {
 
 // post is send, and gives what was answered.
 func (s *sender) post(ctx context.Context, a Alert) (said string, err error) {
-	payload, err := s.format.Encode(a)
+	payload, thread, err := s.encode(a)
 	if err != nil {
 		return "", &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
@@ -84,23 +86,45 @@ func (s *sender) post(ctx context.Context, a Alert) (said string, err error) {
 	// decided already; a body that breaks off changes nothing.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	said = s.safe(answerText(resp.StatusCode, body))
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+	v := s.judge(resp.StatusCode, resp.Header, body)
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 && !v.failed {
+		s.posted(a, v.thread)
 		return said, nil
 	}
-	return said, s.failure(resp, body, said)
+	if v.stale && thread != "" {
+		s.threads.end(s.name, a.Incident)
+	}
+	return said, s.failure(resp, v, said)
 }
 
-// failure says what an answer that is no 2xx means.
-func (s *sender) failure(resp *http.Response, body []byte, said string) *sendError {
+// encode writes the alert, for the thread of its incident where there is one.
+func (s *sender) encode(a Alert) (p Payload, thread string, err error) {
+	if f, ok := s.format.(threading); ok && s.threads != nil && a.Incident != "" {
+		thread = s.threads.of(s.name, a.Incident)
+		p, err = f.EncodeIn(a, thread)
+		return p, thread, err
+	}
+	p, err = s.format.Encode(a)
+	return p, "", err
+}
+
+// posted remembers the thread of an incident as long as it lasts.
+func (s *sender) posted(a Alert, thread string) {
+	switch {
+	case s.threads == nil || a.Incident == "":
+	case a.Ends:
+		s.threads.end(s.name, a.Incident)
+	default:
+		s.threads.begin(incidentThread{s.name, a.Incident, thread})
+	}
+}
+
+// failure says what an answer means that took nothing.
+func (s *sender) failure(resp *http.Response, v verdict, said string) *sendError {
 	e := &sendError{
-		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()),
-		Permanent: permanent(resp.StatusCode), Reason: said,
+		Status: resp.StatusCode, RetryAfter: max(retryAfter(resp.Header, time.Now()), v.rest),
+		Permanent: permanent(resp.StatusCode) && !v.passing, Reason: said,
 	}
-	if s.judge == nil {
-		return e
-	}
-	v := s.judge(resp.StatusCode, resp.Header, body)
-	e.RetryAfter = max(e.RetryAfter, v.rest)
 	if v.refused != "" {
 		e.Permanent, e.Refused = true, true
 		e.Reason = s.safe(v.refused + " (" + said + ")")
@@ -154,7 +178,7 @@ func secretsOf(t Target) []string {
 		basic := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
 		parts = append(parts, basic, strings.TrimRight(basic, "="))
 	}
-	parts = append(parts, t.RoutingKey.Reveal())
+	parts = append(parts, t.RoutingKey.Reveal(), t.Token.Reveal())
 	parts = slices.DeleteFunc(parts, func(p string) bool { return len(p) < shortest })
 	slices.SortFunc(parts, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(parts)

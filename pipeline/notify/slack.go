@@ -46,7 +46,17 @@ type slackMessage struct {
 }
 
 // Encode implements [Format].
-func (slackFormat) Encode(a Alert) (Payload, error) {
+func (slackFormat) Encode(a Alert) (Payload, error) { return slackPayload(a, slackMessageOf(a)) }
+
+func slackPayload(a Alert, message any) (Payload, error) {
+	b, err := json.Marshal(message)
+	if err != nil {
+		return Payload{}, fmt.Errorf("slack: encode alert %s: %w", a.ID, err)
+	}
+	return Payload{Body: b, ContentType: "application/json"}, nil
+}
+
+func slackMessageOf(a Alert) slackMessage {
 	blocks := []slack.Block{
 		slack.NewHeaderBlock(plain(a.Title, slackHeader)),
 		slack.NewSectionBlock(plain(leadOf(a), slackText), nil, nil),
@@ -57,15 +67,10 @@ func (slackFormat) Encode(a Alert) (Payload, error) {
 		blocks = append(blocks, preformatted(strings.Join(lines, "\n")))
 	}
 	blocks = append(blocks, slack.NewDividerBlock(), slack.NewContextBlock("", plain(footerOf(a), slackText)))
-
-	b, err := json.Marshal(slackMessage{
+	return slackMessage{
 		Text: harmless(a.Title, slackText), Parse: "none",
 		Blocks: slack.Blocks{BlockSet: blocks},
-	})
-	if err != nil {
-		return Payload{}, fmt.Errorf("slack: encode alert %s: %w", a.ID, err)
 	}
-	return Payload{Body: b, ContentType: "application/json"}, nil
 }
 
 // factSections lays facts out as rows of two fields, name and value.

@@ -33,6 +33,10 @@ type Target struct {
 	Format string
 	// RoutingKey goes into each message of the format pagerduty; no other has one.
 	RoutingKey config.Secret
+	// Token is the bot's and Channel where it posts, for the format slack_bot; no
+	// other has them.
+	Token   config.Secret
+	Channel string
 	// Private says whether the target may be in a private network; zero:
 	// [PrivateAllow].
 	Private Private
@@ -59,6 +63,8 @@ var (
 	targetName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 	// routingKey bounds what is sent as one; PagerDuty's are 32 letters and digits.
 	routingKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	// botChannel bounds what is sent as one: an ID such as C024BE91L, or a name.
+	botChannel = regexp.MustCompile(`^#?[A-Za-z0-9._-]{1,80}$`)
 )
 
 // fixedHeaders are those that net/http writes itself.
@@ -73,7 +79,7 @@ func (t Target) Validate() error {
 	if _, err := FormatNamed(t.Format); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, t.checkURL(), t.checkKey())
+	errs = append(errs, t.checkURL(), t.checkKey(), t.checkBot())
 	if t.Private != "" && t.Private != PrivateAllow && t.Private != PrivateDeny {
 		errs = append(errs, fmt.Errorf("private %q is none of allow, deny", t.Private))
 	}
@@ -117,6 +123,19 @@ func (t Target) checkKey() error {
 	return nil
 }
 
+func (t Target) checkBot() error {
+	bot := kinds[t.Format].bot
+	switch {
+	case !bot && (t.Token != "" || t.Channel != ""):
+		return fmt.Errorf("token and channel are not for the format %q", t.Format)
+	case bot && !slackToken(t.Token):
+		return errors.New("token is not a bot's token of Slack")
+	case bot && !botChannel.MatchString(t.Channel):
+		return fmt.Errorf("channel %q is no ID or name of a channel", t.Channel)
+	}
+	return nil
+}
+
 // address is where to post, before the format changes it.
 func (t Target) address() config.Secret {
 	return cmp.Or(t.URL, config.Secret(kinds[t.Format].url))
@@ -126,8 +145,11 @@ func (t Target) address() config.Secret {
 func (t Target) sender(transport http.RoundTripper, userAgent string) *sender {
 	k := kinds[t.Format]
 	s := &sender{
-		transport: transport, format: k.format(t), judge: k.judge, url: t.address(), secrets: secretsOf(t),
+		transport: transport, format: k.format(t), judge: k.judge, name: t.Name, url: t.address(), secrets: secretsOf(t),
 		timeout: cmp.Or(t.Timeout, DefaultTimeout), header: http.Header{"User-Agent": {userAgent}},
+	}
+	if k.header != nil {
+		maps.Copy(s.header, k.header(t))
 	}
 	if k.address != nil {
 		s.url = config.Secret(k.address(s.url.Reveal()))

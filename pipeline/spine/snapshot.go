@@ -169,6 +169,8 @@ func (s *Spine) forget(seq uint64) error {
 const (
 	OutboxQueue = "outbox"
 	IntentQueue = "intents"
+	// ThreadQueue holds what no replay brings again: where an incident's alerts went.
+	ThreadQueue = "threads"
 )
 
 // tickEvery bounds how often a timer event is journalled.
