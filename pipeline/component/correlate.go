@@ -1,11 +1,7 @@
 package component
 
 import (
-	"fmt"
-
-	"github.com/benthosdev/benthos/v4/public/bloblang"
 	"github.com/benthosdev/benthos/v4/public/service"
-	"github.com/go-json-experiment/json"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/correlate"
@@ -33,7 +29,7 @@ pipeline:
 
 func correlateConfig(conf *service.ParsedConfig) (correlate.Config, error) {
 	var g getter
-	cfg := correlate.Config{MaxKeys: get(&g, conf.FieldInt, "max_keys"), Compile: compileCondition}
+	cfg := correlate.Config{MaxKeys: get(&g, conf.FieldInt, "max_keys"), Compile: CompileCondition}
 	var files []correlation.File
 	if get(&g, conf.FieldBool, "builtin") {
 		files = correlation.Builtin()
@@ -63,6 +59,7 @@ func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resourc
 	if err := rt.register(correlate.Stage, res, engine); err != nil {
 		return nil, err
 	}
+	rt.rules.note(cfg.Rules)
 	warn, matches := newWarner(rt.Log), rt.matches(cfg.Rules)
 	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
 		derived := engine.Apply(ev)
@@ -72,38 +69,4 @@ func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resourc
 		}
 		return derived
 	})), nil
-}
-
-// condition is a rule's `where`, a Bloblang query on the event's JSON.
-type condition struct{ query *bloblang.Executor }
-
-var _ correlate.Condition = condition{}
-
-// pureBloblang has no function that reads files, the environment or the clock: a
-// condition must give the same answer when the journal is replayed.
-var pureBloblang = bloblang.GlobalEnvironment().OnlyPure()
-
-func compileCondition(expr string) (correlate.Condition, error) {
-	q, err := pureBloblang.Parse("root = " + expr)
-	if err != nil {
-		return nil, err
-	}
-	return condition{q}, nil
-}
-
-// Holds says whether the query gives true; anything but a boolean is an error.
-func (c condition) Holds(ev *event.Event) (bool, error) {
-	var doc any
-	if err := json.Unmarshal(ev.AppendJSON(nil), &doc); err != nil {
-		return false, fmt.Errorf("event %s: %w", ev.ID, err)
-	}
-	v, err := c.query.Query(doc)
-	if err != nil {
-		return false, err
-	}
-	b, ok := v.(bool)
-	if !ok {
-		return false, fmt.Errorf("gave %T, not true or false", v)
-	}
-	return b, nil
 }

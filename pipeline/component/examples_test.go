@@ -1,7 +1,6 @@
 package component
 
 import (
-	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -93,31 +92,23 @@ func withFiles(t *testing.T, text string) string {
 	).Replace(text)
 }
 
-var rulesFlag = flag.String("rules", "", "`DIR` of rule files whose cases are run as well (an absolute path)")
-
-// TestRuleCases runs the cases of the built-in rules, of those that docs/rules.md
-// shows, and of those that -rules names.
+// TestRuleCases runs the cases of the rules that docs/rules.md shows, beside the
+// built-in ones.
 func TestRuleCases(t *testing.T) {
-	dirs := []string{documentedRules(t)}
-	if *rulesFlag != "" {
-		dirs = append(dirs, *rulesFlag)
+	own, err := correlation.ReadFiles(documentedRules(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, dir := range dirs {
-		own, err := correlation.ReadFiles(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		results, err := correlate.RunCases(slices.Concat(correlation.Builtin(), own), compileCondition)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range results {
-			t.Run(filepath.Base(r.File)+"/"+r.Name, func(t *testing.T) {
-				if r.Err != nil {
-					t.Errorf("%s:%d: %v", r.File, r.Line, r.Err)
-				}
-			})
-		}
+	results, err := correlate.RunCases(slices.Concat(correlation.Builtin(), own), CompileCondition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		t.Run(filepath.Base(r.File)+"/"+r.Name, func(t *testing.T) {
+			if r.Err != nil {
+				t.Errorf("%s:%d: %v", r.File, r.Line, r.Err)
+			}
+		})
 	}
 }
 

@@ -131,6 +131,9 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 	if err != nil {
 		return nil, err
 	}
+	if err := rt.checkRules(cfg); err != nil {
+		return nil, err
+	}
 	sw, err := killswitch.New(cfg)
 	if err != nil {
 		return nil, err

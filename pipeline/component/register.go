@@ -33,6 +33,7 @@ type Runtime struct {
 	baton      baton
 	ended      chan struct{}
 	end        func()
+	rules      knownRules
 	policyMode atomic.Pointer[func(string) string]
 	// deferred says that inputs leave contents out, see content.go. It is set
 	// before the stream is built.

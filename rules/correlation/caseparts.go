@@ -11,7 +11,8 @@ func (f *faults) caseEvent(y *eventYAML, i, parent int, known func(string) bool)
 		Session: y.Session, Container: y.Container, Host: y.Host, Tool: y.Tool, File: y.File,
 		Domain: y.Domain, Message: y.Message, Rule: y.Rule, Policy: y.Policy,
 		DuplicateOf: y.DuplicateOf, Stage: y.Stage, Severity: y.Severity, Command: y.Command,
-		Data: y.Data, Line: max(y.At.line, y.Type.line, parent),
+		PID: y.PID, Op: y.Op, NewFile: y.NewFile, Feature: y.Feature, Item: y.Item, Lost: y.Lost, Reason: y.Reason,
+		Cause: y.Cause, Peer: y.Peer, Data: y.Data, Line: max(y.At.line, y.Type.line, parent),
 	}
 	if ev.ID == "" {
 		ev.ID = "e" + strconv.Itoa(i+1)
@@ -31,6 +32,10 @@ func (f *faults) caseEvent(y *eventYAML, i, parent int, known func(string) bool)
 	ev.Time = ev.At
 	if y.Time.line != 0 {
 		ev.Time = f.offset(y.Time, "time")
+	}
+	ev.Since = ev.At
+	if y.Since.line != 0 {
+		ev.Since = f.offset(y.Since, "since")
 	}
 	if y.Type.given(f, ev.Line, "type") && !known(ev.Type) {
 		f.add(y.Type.line, "type", "%q is a type that g0 does not know; if a sender of yours uses it, list it under the file's types", ev.Type)

@@ -56,6 +56,20 @@ type CaseEvent struct {
 	DuplicateOf, Stage, Severity string
 	// Command of the tool, where Tool is given, else of the process.
 	Command string
+	// PID of the process; 0: not known.
+	PID uint32
+	// Op on the file, and NewFile that a rename made of it.
+	Op, NewFile string
+	// Feature and Item of a baseline.* event.
+	Feature, Item string
+	// Lost names the part of a coverage.* event, and Reason why.
+	Lost, Reason string
+	// Since when it is lost, after the start of the case; by default At.
+	Since time.Duration
+	// Cause is the id of the event from which g0 concluded this one.
+	Cause string
+	// Peer is the sender's address; empty: a socket of this host.
+	Peer string
 	// Data is the source's free part.
 	Data map[string]any
 	Line int
@@ -113,6 +127,16 @@ type eventYAML struct {
 	Stage       string         `yaml:"stage"`
 	Severity    string         `yaml:"severity"`
 	Command     string         `yaml:"command"`
+	PID         uint32         `yaml:"pid"`
+	Op          string         `yaml:"op"`
+	NewFile     string         `yaml:"new_file"`
+	Feature     string         `yaml:"feature"`
+	Item        string         `yaml:"item"`
+	Lost        string         `yaml:"lost"`
+	Reason      string         `yaml:"reason"`
+	Since       at[string]     `yaml:"since"`
+	Cause       string         `yaml:"cause"`
+	Peer        string         `yaml:"peer"`
 	Data        map[string]any `yaml:"data"`
 }
 

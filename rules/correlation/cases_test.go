@@ -36,11 +36,11 @@ func TestParseCases(t *testing.T) {
 			Events: []CaseEvent{
 				{ID: "e1", Type: "injection.detected", Source: "openclaw", Agent: "sales", By: "token", Line: 5},
 				{
-					ID: "e2", At: 2 * time.Second, Time: time.Second, Type: "egress.unexpected", Source: "tetragon",
+					ID: "e2", At: 2 * time.Second, Time: time.Second, Since: 2 * time.Second, Type: "egress.unexpected", Source: "tetragon",
 					Gateway: "main", By: "kernel", Domain: "evil.example", Line: 6,
 				},
 				{
-					ID: "pay", At: 3 * time.Second, Time: 3 * time.Second, Type: "shop.refund", Source: "openclaw",
+					ID: "pay", At: 3 * time.Second, Time: 3 * time.Second, Since: 3 * time.Second, Type: "shop.refund", Source: "openclaw",
 					By: "claim", Data: map[string]any{"amount": 7}, Line: 7,
 				},
 			},
@@ -48,7 +48,7 @@ func TestParseCases(t *testing.T) {
 		}},
 		NearMisses: []Case{{
 			Name: "nothing", Line: 11,
-			Events: []CaseEvent{{ID: "e1", At: time.Minute, Time: time.Minute, Type: "log.tampering", Source: "openclaw", Line: 13}},
+			Events: []CaseEvent{{ID: "e1", At: time.Minute, Time: time.Minute, Since: time.Minute, Type: "log.tampering", Source: "openclaw", Line: 13}},
 		}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -146,12 +146,33 @@ func (c *checker) pattern(y *ruleYAML) {
 		c.rule.Count = c.count(y.Count)
 	}
 	if y.Unless != nil {
-		u := &Unless{Step: c.step(&y.Unless.stepYAML, "unless")}
-		if y.Unless.Within.line != 0 && !y.Unless.Within.bad {
-			u.Within = c.duration(y.Unless.Within, "unless.within")
-		}
-		c.rule.Unless = u
+		c.rule.Unless = c.unless(y.Unless)
 	}
+	if d := y.Distinct; d.line != 0 && !d.bad {
+		c.rule.Distinct = d.v
+		c.oneOf(d, "distinct", []string{DistinctProcess})
+		if len(y.All) != 2 && len(y.Sequence) != 2 {
+			c.add(d.line, "distinct", "needs a rule of two steps")
+		}
+	}
+}
+
+func (c *checker) unless(y *unlessYAML) *Unless {
+	u := &Unless{Step: c.step(&y.stepYAML, "unless")}
+	if y.Within.line != 0 && !y.Within.bad {
+		u.Within = c.duration(y.Within, "unless.within")
+	}
+	if y.Before.line != 0 && !y.Before.bad {
+		u.Before = c.duration(y.Before, "unless.before")
+	}
+	if y.Same.line != 0 && !y.Same.bad {
+		u.Same = y.Same.v
+		c.oneOf(y.Same, "unless.same", []string{SameCommand})
+	}
+	if u.Near() && c.rule.Count != nil {
+		c.add(max(y.Before.line, y.Same.line), "unless", "before and same speak of the last step, and a count has none")
+	}
+	return u
 }
 
 func (c *checker) steps(ys []stepYAML, key string) []Step {
@@ -194,7 +215,7 @@ func (c *checker) step(y *stepYAML, key string) Step {
 	case y.Any == nil:
 		s.Any = []Match{c.match(&y.matchYAML, key, line)}
 	case y.matchYAML.line(0) != 0:
-		c.add(line, key, "has any and, beside it, types, tools, has or where: put them inside any")
+		c.add(line, key, "has any and, beside it, types, tools, has, is or where: put them inside any")
 	case len(y.Any) == 0:
 		c.add(line, key, "any is empty")
 	default:
@@ -222,6 +243,7 @@ func (c *checker) match(y *matchYAML, key string, line int) Match {
 		}
 		return ""
 	})
+	m.Is = c.is(y.Is, key+".is")
 	if y.Where.line != 0 && !y.Where.bad {
 		if strings.TrimSpace(y.Where.v) == "" || len(y.Where.v) > maxWhere {
 			c.add(y.Where.line, key+".where", "is empty or longer than %d bytes", maxWhere)
@@ -273,7 +295,7 @@ func (c *checker) list(y at[[]string], key string, why func(string) string) {
 }
 
 func (y *matchYAML) line(otherwise int) int {
-	for _, l := range []int{y.Types.line, y.Tools.line, y.Has.line, y.Where.line} {
+	for _, l := range []int{y.Types.line, y.Tools.line, y.Has.line, y.Is.line, y.Where.line} {
 		if l != 0 {
 			return l
 		}

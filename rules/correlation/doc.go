@@ -14,8 +14,9 @@
 //	    attack: [T1059]         # MITRE ATT&CK techniques, optional
 //	    atlas: [AML.T0051]      # MITRE ATLAS techniques, optional
 //	    narrative: "{agent}: {first}, and {span} later {last}."
-//	    key: agent              # agent (default), session, container, host
+//	    key: agent              # agent (default), session, container, host, gateway
 //	    within: 5m              # more than 0, at most 24h
+//	    distinct: process       # optional
 //	    sequence:               # or all:, or count:
 //	      - types: [injection.detected]
 //	      - types: [shop.refund]
@@ -23,6 +24,8 @@
 //	    unless:                 # optional
 //	      types: [shop.refund_approved]
 //	      within: 30s
+//	      before: 30s           # optional
+//	      same: command         # optional
 //
 // Every mistake in a file is told with its line, and a file with a mistake is
 // not used: a rule that silently never fires is worse than none.
@@ -38,9 +41,17 @@
 //   - tools: the event's tool has one of these names.
 //   - has: the event has all of these: process.command (the process is a command
 //     that the agent asked for), tool.command, network.domain, container.id.
-//   - where: a Bloblang expression over the event's JSON form. It is asked last
-//     and only if all else holds. An expression that fails counts as false, and
-//     g0 says so with coverage.lost, at most once an hour a rule.
+//   - is: each field named has one of the values listed, or none of those with "!"
+//     in front: {file.name: [SOUL.md], coverage.reason: ["!unknown event"]}. Fields
+//     are baseline.feature, baseline.item, coverage.part (the first word of what is
+//     lost), coverage.reason, file.name (without its folder; of a rename either
+//     name), file.op.
+//   - where: a Bloblang expression over the event's JSON form without the raw
+//     record. It is asked last and only if all else holds. It has no functions, and
+//     only methods whose answer depends on nothing else and whose cost is
+//     proportional to the event; any and all look at their element only. An
+//     expression that fails, or an event too large for it, counts as false, and g0
+//     says so with coverage.lost, at most once an hour a rule.
 //
 // A step that accepts different things for different types lists them under
 // any; one is enough. name is for the reader and for messages.
@@ -56,13 +67,23 @@
 //     way still match.
 //   - count: {of: step, min: N}: the step was hit at least N times.
 //
-// One event is the hit of one step of a match. After a match the rule is mute
+// One event is the hit of one step of a match, and so is an event together with
+// all that g0 concluded from it. With distinct: process (two steps only) what one
+// process does within a second is one hit as well: a command that two policies
+// report. After a match the rule is mute
 // for that key for within, unless stronger evidence about who did it comes.
 //
 // unless takes a match back: if such an event of the same key is in the window,
 // or comes within unless.within after the match. Without unless.within only what
 // is already there counts, and nothing waits. It believes the event it names:
 // name one that an agent cannot send.
+//
+// unless.before lets such an event count only from then on before the last step
+// of the match, by the source's clock or g0's, whichever shows them near; and
+// with unless.same: command it counts only if its command is that of the last
+// step, blanks aside. Then each hit of the last step is judged by itself: one that
+// is explained hides none that is not. With before and without same, the event
+// also ends the time for which the rule is mute.
 //
 // # Keys
 //
@@ -72,6 +93,15 @@
 // window. A match there needs at least one event without an agent, must not mix
 // two agents, and is reported with 0.8 of the confidence; where more than one
 // agent can explain it, it names only the gateway.
+//
+// With key gateway all events of a gateway meet, whichever agent they are of; an
+// agent without a gateway is one by itself. A match names the agent only if all its
+// events do.
+//
+// With key host, events that name no host, as g0's own and those of plugins do
+// not, are of the host on which g0 runs; its name is learned from the sensors on
+// it. What g0 did not see for a time (coverage.lost) also meets what came within
+// the window before that time began.
 //
 // # Narrative
 //

@@ -2,8 +2,10 @@ package correlation
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +75,49 @@ func ReadFiles(paths ...string) ([]File, error) {
 		}
 	}
 	return out, nil
+}
+
+// ReadWithTests reads what [ReadFiles] reads, and beside each rule file its test
+// file, beside each test file its rule file, if they are there.
+func ReadWithTests(paths ...string) ([]File, error) {
+	files, err := ReadFiles(paths...)
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]bool{}
+	for _, f := range files {
+		have[filepath.Clean(f.Name)] = true
+	}
+	for _, f := range slices.Clone(files) {
+		beside := f.Tested()
+		if beside == "" {
+			ext := filepath.Ext(f.Name)
+			beside = strings.TrimSuffix(f.Name, ext) + ".test" + ext
+		}
+		if have[filepath.Clean(beside)] {
+			continue
+		}
+		switch other, err := readFile(beside); {
+		case err == nil:
+			files = append(files, other)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// About is the comment at the head of a rule file: what its author says of it.
+func (f File) About() string {
+	var out []string
+	for line := range strings.Lines(string(f.Data)) {
+		text, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "#")
+		if !ok {
+			break
+		}
+		out = append(out, strings.TrimPrefix(text, " "))
+	}
+	return strings.Join(out, "\n")
 }
 
 func expand(path string) ([]string, error) {

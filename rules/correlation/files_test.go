@@ -17,7 +17,7 @@ func TestBuiltinRulesHaveTests(t *testing.T) {
 	for _, f := range Builtin() {
 		have[f.Name] = true
 	}
-	if len(have) < 8 {
+	if len(have) < 22 {
 		t.Errorf("only %d files", len(have))
 	}
 	for name := range have {
@@ -38,8 +38,8 @@ func TestBuiltinCasesAreMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		if len(c.Matches) < 4 || len(c.NearMisses) < 5 {
-			t.Errorf("%s: %d matches, %d near misses; 4 and 5 are wanted", c.File, len(c.Matches), len(c.NearMisses))
+		if len(c.Matches) < 5 || len(c.NearMisses) < 6 {
+			t.Errorf("%s: %d matches, %d near misses; 5 and 6 are wanted", c.File, len(c.Matches), len(c.NearMisses))
 		}
 	}
 }
@@ -84,6 +84,56 @@ func TestReadFiles(t *testing.T) {
 	} {
 		if _, err := ReadFiles(path); fmt.Sprint(err) != want {
 			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+func TestReadWithTests(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.yaml", "a.test.yaml", "b.yaml", "c.yml", "c.test.yml"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("# "+name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name  string
+		paths []string
+		want  []string
+	}{
+		{"a rule file", []string{"a.yaml"}, []string{"a.yaml", "a.test.yaml"}},
+		{"a test file", []string{"c.test.yml"}, []string{"c.test.yml", "c.yml"}},
+		{"both", []string{"a.yaml", "a.test.yaml"}, []string{"a.yaml", "a.test.yaml"}},
+		{"no test", []string{"b.yaml"}, []string{"b.yaml"}},
+		{"the folder", []string{"."}, []string{"a.test.yaml", "a.yaml", "b.yaml", "c.test.yml", "c.yml"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var paths []string
+			for _, p := range tt.paths {
+				paths = append(paths, filepath.Join(dir, p))
+			}
+			files, err := ReadWithTests(paths...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range files {
+				got = append(got, f.About())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		5 * time.Minute: "5m", 24 * time.Hour: "24h", 90 * time.Second: "1m30s", 0: "0s",
+		10 * time.Second: "10s", 63 * time.Minute: "1h3m", 200 * time.Millisecond: "200ms",
+	} {
+		if got := Short(d); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -16,6 +16,8 @@ type Vocabulary struct {
 	Severities []string
 	// Fields that [Match.Has] may name, sorted.
 	Fields []string
+	// Values are the fields that [Match.Is] may name, sorted.
+	Values []string
 }
 
 // The forms that yaml.v3 decodes into: what a file may hold and nothing else.
@@ -35,6 +37,7 @@ type ruleYAML struct {
 	Narrative  at[string]   `yaml:"narrative"`
 	Key        at[string]   `yaml:"key"`
 	Within     at[string]   `yaml:"within"`
+	Distinct   at[string]   `yaml:"distinct"`
 	All        []stepYAML   `yaml:"all"`
 	Sequence   []stepYAML   `yaml:"sequence"`
 	Count      *countYAML   `yaml:"count"`
@@ -51,6 +54,7 @@ type matchYAML struct {
 	Types at[[]string] `yaml:"types"`
 	Tools at[[]string] `yaml:"tools"`
 	Has   at[[]string] `yaml:"has"`
+	Is    isYAML       `yaml:"is"`
 	Where at[string]   `yaml:"where"`
 }
 
@@ -63,6 +67,8 @@ type countYAML struct {
 type unlessYAML struct {
 	stepYAML `yaml:",inline"`
 	Within   at[string] `yaml:"within"`
+	Before   at[string] `yaml:"before"`
+	Same     at[string] `yaml:"same"`
 }
 
 // Parse reads rule files; test files among them are passed over. It gives the

@@ -16,6 +16,7 @@ var words = Vocabulary{
 	},
 	Severities: []string{"info", "low", "medium", "high", "critical"},
 	Fields:     []string{"process.command"},
+	Values:     []string{"file.name", "file.op"},
 }
 
 const whole = `types: [shop.refund]
@@ -107,7 +108,7 @@ func TestParseFaults(t *testing.T) {
 		{"attack", "[T1059, ", "[T159, ", `a.yaml:8: attack: "T159" is not like T1059 or T1552.001`},
 		{"atlas twice", "AML.T0051.001", "AML.T0051", "a.yaml:9: atlas: AML.T0051 is given twice"},
 		{"placeholder", `"{count}"`, `"{cuont}"`, "a.yaml:29: narrative: {cuont} is none of {agent} {session} {container} {host} {first} {last} {count} {span}"},
-		{"key", "key: session", "key: user", `a.yaml:12: key: "user" is none of agent, session, container, host`},
+		{"key", "key: session", "key: user", `a.yaml:12: key: "user" is none of agent, session, container, host, gateway`},
 		{"duration", "within: 5m", "within: 5 minutes", `a.yaml:13: within: "5 minutes" is not a duration such as 90s, 5m, 1h30m`},
 		{"no duration", "within: 5m", "within: 0s", "a.yaml:13: within: 0s is not more than 0"},
 		{"long duration", "within: 5m", "within: 25h", "a.yaml:13: within: 25h is more than 24h0m0s"},
@@ -116,7 +117,7 @@ func TestParseFaults(t *testing.T) {
 		{"one step", "sequence:\n      - types: [\"@security\", \"!log.tampering\"]\n", "sequence:\n", "a.yaml:3: sequence: has 1 steps; 2 to 8 are possible"},
 		{"count of one", "min: 5", "min: 1", "a.yaml:33: count.min: 1 is not a whole number between 2 and 1024"},
 		{"no of", "      of: {types: [injection.detected]}\n", "", "a.yaml:24: count.of: is missing"},
-		{"any and types", "name: pays", "types: [log.tampering]", "a.yaml:18: sequence[1]: has any and, beside it, types, tools, has or where: put them inside any"},
+		{"any and types", "name: pays", "types: [log.tampering]", "a.yaml:18: sequence[1]: has any and, beside it, types, tools, has, is or where: put them inside any"},
 		{"unknown type", "of: {types: [injection.detected]}", "of: {types: [injection.detectd]}",
 			`a.yaml:32: count.of.types: "injection.detectd" is a type that g0 does not know; if a sender of yours uses it, list it under the file's types`},
 		{"threat type", "of: {types: [injection.detected]}", "of: {types: [threat.x]}", `a.yaml:32: count.of.types: "threat.x": threats are not seen by correlation rules`},
@@ -145,6 +146,91 @@ func TestParseFaults(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, err.Error()); diff != "" || rules != nil {
 				t.Errorf("%d rules, error (-want +got):\n%s", len(rules), diff)
+			}
+		})
+	}
+}
+
+const nearby = `rules:
+  - id: ACME-003
+    title: Nearby
+    type: nearby
+    severity: high
+    confidence: 0.7
+    narrative: "{count}"
+    key: gateway
+    within: 1m
+    distinct: process
+    all:
+      - types: [injection.detected]
+        is:
+          file.op: [write, rename]
+          file.name: ["!notes.md"]
+      - types: [log.tampering]
+    unless:
+      types: [egress.unexpected]
+      before: 2s
+      within: 3s
+      same: command
+`
+
+func TestParseNearby(t *testing.T) {
+	got, err := Parse([]File{{Name: "a.yaml", Data: []byte(nearby)}}, words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Rule{{
+		ID: "ACME-003", Title: "Nearby", Type: "nearby", Severity: "high", Confidence: 0.7, Narrative: "{count}",
+		Key: KeyGateway, Within: time.Minute, Distinct: DistinctProcess,
+		All: []Step{
+			{Any: []Match{{Types: []string{"injection.detected"}, Is: []Is{
+				{Field: "file.name", Values: []string{"!notes.md"}}, {Field: "file.op", Values: []string{"write", "rename"}},
+			}}}},
+			{Any: []Match{{Types: []string{"log.tampering"}}}},
+		},
+		Unless: &Unless{
+			Step:   Step{Any: []Match{{Types: []string{"egress.unexpected"}}}},
+			Before: 2 * time.Second, Within: 3 * time.Second, Same: SameCommand,
+		},
+		File: "a.yaml", Line: 2,
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseNearbyFaults(t *testing.T) {
+	const steps = "    all:\n      - types: [injection.detected]\n        is:\n          file.op: [write, rename]\n          file.name: [\"!notes.md\"]\n      - types: [log.tampering]\n"
+	tests := []struct{ name, from, to, want string }{
+		{"distinct", "distinct: process", "distinct: host", `a.yaml:10: distinct: "host" is none of process`},
+		{"distinct of a count", steps, "    count: {of: {types: [log.tampering]}, min: 2}\n", "a.yaml:10: distinct: needs a rule of two steps\n" +
+			"a.yaml:16: unless: before and same speak of the last step, and a count has none"},
+		{"distinct of three", "      - types: [log.tampering]\n", "      - types: [log.tampering]\n      - types: [log.tampering]\n", "a.yaml:10: distinct: needs a rule of two steps"},
+		{"same", "same: command", "same: tool", `a.yaml:21: unless.same: "tool" is none of command`},
+		{"before", "before: 2s", "before: 25h", "a.yaml:19: unless.before: 25h is more than 24h0m0s"},
+		{"field", "file.op", "file.opp", `a.yaml:14: all[0].is: "file.opp" is none of file.name, file.op`},
+		{"field twice", "file.name", "file.op", "a.yaml:15: all[0].is.file.op: is given twice"},
+		{"value twice", "[write, rename]", "[write, write]", `a.yaml:14: all[0].is.file.op: "write" is given twice`},
+		{"no values", "[write, rename]", "[]", "a.yaml:14: all[0].is.file.op: has 0 entries; 1 to 64 are possible"},
+		{"empty value", "[write, rename]", `[write, "!"]`, "a.yaml:14: all[0].is.file.op: holds an empty value"},
+		{"no list", "[write, rename]", "write", "a.yaml:14: all[0].is.file.op: is not a list of texts"},
+		{"no mapping", "is:\n          file.op: [write, rename]\n          file.name: [\"!notes.md\"]\n", "is: [write]\n",
+			"a.yaml:13: all[0].is: is not a field and a list of its values, such as file.op: [write, rename]"},
+		{"empty mapping", "is:\n          file.op: [write, rename]\n          file.name: [\"!notes.md\"]\n", "is: {}\n",
+			"a.yaml:13: all[0].is: is not a field and a list of its values, such as file.op: [write, rename]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bad := strings.Replace(nearby, tt.from, tt.to, 1)
+			if bad == nearby {
+				t.Fatalf("%q is not in the file", tt.from)
+			}
+			_, err := Parse([]File{{Name: "a.yaml", Data: []byte(bad)}}, words)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -183,6 +269,7 @@ func TestFingerprint(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
+	f.Add([]byte(nearby))
 	for _, file := range Builtin() {
 		f.Add(file.Data)
 	}

@@ -30,9 +30,16 @@ const (
 	KeySession   Key = "session"
 	KeyContainer Key = "container"
 	KeyHost      Key = "host"
+	KeyGateway   Key = "gateway"
 )
 
-var keys = []string{string(KeyAgent), string(KeySession), string(KeyContainer), string(KeyHost)}
+var keys = []string{string(KeyAgent), string(KeySession), string(KeyContainer), string(KeyHost), string(KeyGateway)}
+
+// DistinctProcess is the only value of [Rule.Distinct] but "".
+const DistinctProcess = "process"
+
+// SameCommand is the only value of [Unless.Same] but "".
+const SameCommand = "command"
 
 // Rule is one correlation rule, as [Parse] accepts it. Exactly one of All,
 // Sequence and Count is set. It is read-only after Parse.
@@ -54,6 +61,9 @@ type Rule struct {
 	Key       Key
 	// Within is the width of the window, more than 0, at most [MaxWithin].
 	Within time.Duration
+	// Distinct, if [DistinctProcess], wants the two hits of a match from two
+	// processes, unless they are more than a second apart.
+	Distinct string `json:",omitempty"`
 
 	All      []Step
 	Sequence []Step
@@ -83,10 +93,20 @@ type Match struct {
 	Tools []string
 	// Has, if not empty: the event has all of these fields.
 	Has []string
+	// Is, if not empty: each of these fields has one of its values. Sorted by field.
+	Is []Is `json:",omitempty"`
 	// Where, if not empty, is a condition in Bloblang.
 	Where string
 	// Line of Where in the rule's file, for messages.
 	Line int `json:"-"`
+}
+
+// Is names a field of an event and the values that are accepted.
+type Is struct {
+	Field string
+	// Values, of which one must be that of the field; one with "!" in front must
+	// not be. Never empty; if all begin with "!", any other value will do.
+	Values []string
 }
 
 // Count is a step that must be hit several times.
@@ -102,7 +122,17 @@ type Unless struct {
 	// Within after the match, at most [MaxWithin]. 0: only what is in the window
 	// already counts.
 	Within time.Duration
+	// Before the last step of the match, at most [MaxWithin]: such an event counts
+	// only from then on. 0: from the beginning of the window.
+	Before time.Duration `json:",omitempty"`
+	// Same, if [SameCommand]: such an event counts only if its command is that of
+	// the last step of the match.
+	Same string `json:",omitempty"`
 }
+
+// Near says whether such an event counts only near the last step of the match,
+// or only with its command: then each hit of that step is judged by itself.
+func (u *Unless) Near() bool { return u != nil && (u.Before > 0 || u.Same != "") }
 
 // Steps gives the steps of the rule, in the order of the file; a count has one.
 func (r *Rule) Steps() []Step {

@@ -19,6 +19,8 @@ type Result struct {
 	File string
 	Line int
 	Name string
+	// Rules whose threats the case expects, each once; none in a near miss.
+	Rules []string
 	// Err is nil if the case went as it says.
 	Err error
 }
@@ -46,8 +48,13 @@ func RunCases(files []correlation.File, compile Compile) ([]Result, error) {
 			return nil, fmt.Errorf("%s: tests the rules of %s, which is not given", t.File, tested)
 		}
 		for _, c := range slices.Concat(t.Matches, t.NearMisses) {
-			err := runCase(&c, Config{Rules: own, Compile: compile})
-			out = append(out, Result{File: t.File, Line: c.Line, Name: c.Name, Err: err})
+			r := Result{File: t.File, Line: c.Line, Name: c.Name, Err: runCase(&c, Config{Rules: own, Compile: compile})}
+			for _, want := range c.Threats {
+				if !slices.Contains(r.Rules, want.Rule) {
+					r.Rules = append(r.Rules, want.Rule)
+				}
+			}
+			out = append(out, r)
 		}
 	}
 	return out, nil
@@ -102,8 +109,11 @@ func caseEvent(c *correlation.CaseEvent) (*event.Event, error) {
 		Agent:     event.Agent{ID: c.Agent, Gateway: c.Gateway, By: event.Evidence(c.By)},
 		Session:   event.Session{Key: c.Session},
 		Container: event.Container{ID: c.Container}, Host: c.Host,
-		Rule: c.Rule, Policy: c.Policy, Message: c.Message, DuplicateOf: c.DuplicateOf, Stage: c.Stage,
+		Rule: c.Rule, Policy: c.Policy, Message: c.Message, DuplicateOf: c.DuplicateOf, Stage: c.Stage, Cause: c.Cause,
+		Origin: event.Origin{Peer: c.Peer},
 	}
+	sensed := ev.Source == event.SourceTetragon || ev.Source == event.SourceFalco
+	ev.Origin.Sensor = sensed && (c.By == "" || c.By == "kernel")
 	if !slices.Contains(caseSources, ev.Source) {
 		return nil, fmt.Errorf("source %q: %w", c.Source, errCase)
 	}
@@ -119,11 +129,17 @@ func caseEvent(c *correlation.CaseEvent) (*event.Event, error) {
 	switch {
 	case c.Tool != "":
 		ev.Tool = &event.Tool{Name: c.Tool, Command: c.Command}
-	case c.Command != "":
-		ev.Process = &event.Process{Command: c.Command}
+	case c.Command != "", c.PID != 0:
+		ev.Process = &event.Process{Command: c.Command, PID: c.PID}
 	}
 	if c.File != "" {
-		ev.File = &event.File{Path: c.File}
+		ev.File = &event.File{Path: c.File, NewPath: c.NewFile, Op: c.Op}
+	}
+	if c.Feature != "" {
+		ev.Baseline = &event.Baseline{Feature: c.Feature, Item: c.Item}
+	}
+	if c.Lost != "" {
+		ev.Coverage = &event.Coverage{What: c.Lost, Reason: c.Reason, Since: start.Add(c.Since)}
 	}
 	if c.Domain != "" {
 		ev.Network = &event.Network{Domain: c.Domain}

@@ -27,8 +27,9 @@ const Stage = "correlate"
 
 // Condition is a compiled where of a rule.
 type Condition interface {
-	// Holds says whether the event meets the condition. It keeps nothing of ev.
-	Holds(ev *event.Event) (bool, error)
+	// Holds says whether the event meets the condition. It keeps nothing of doc,
+	// and what it answers depends on nothing else.
+	Holds(doc *Document) (bool, error)
 }
 
 // Compile turns the text of a where into a Condition.
@@ -60,6 +61,13 @@ type Engine struct {
 	rules  []*rule
 	byType map[string][]target
 	due    dueList
+	// doc is the event at hand, for the conditions of all rules.
+	doc Document
+	// last is the newest event from outside: what g0 concludes from an event comes
+	// right behind it.
+	last event.Event
+	// own are the names under which sensors know this host.
+	own []string
 	// lossDue is when the next coverage.lost is due; zero: never.
 	lossDue time.Time
 	sweep   int // the rule to sweep next
@@ -113,6 +121,7 @@ func (e *Engine) Apply(ev *event.Event) []*event.Event {
 		out = e.decideDue(ev, out)
 	case ev.DuplicateOf != "" || ev.Stage == Stage:
 	default:
+		e.meet(ev)
 		if targets := e.byType[ev.Type]; targets != nil {
 			out = e.feed(ev, targets, out)
 		}
@@ -139,18 +148,20 @@ func (e *Engine) NextDeadline() time.Time {
 // feed gives the event to every rule that names its type.
 func (e *Engine) feed(ev *event.Event, targets []target, out []*event.Event) []*event.Event {
 	var h *hit // made once, shared by all windows
+	e.doc = Document{ev: ev}
+	defer func() { e.doc = Document{} }()
 	for i := range targets {
 		t := &targets[i]
-		mask := e.fits(t, ev)
+		mask := e.fits(t)
 		if mask == 0 {
 			continue
 		}
-		keys := keysOf(t.rule.Key, ev)
+		keys := e.keysOf(t.rule.Key, ev)
 		if keys.own == "" && keys.gateway == "" {
 			continue
 		}
 		if h == nil {
-			h = newHit(ev, t.typ)
+			h = e.newHit(ev, t.typ)
 		}
 		out = e.feedRule(t.rule, ev, h, mask, keys, out)
 	}
@@ -176,7 +187,7 @@ func (e *Engine) feedRule(r *rule, ev *event.Event, h *hit, mask stepMask, keys 
 	// A match is no stronger than its newest hit. Where one as strong was told
 	// already, there is nothing to look for; the gateway's window would suspect
 	// the same agent.
-	if own != nil && own.covers("", strengthOf(h.Agent.By), ev.Received, r.Within) {
+	if own != nil && own.covers(r, "", strengthOf(h.Agent.By), ev.Received, nil) {
 		return out
 	}
 	explained := false
@@ -195,6 +206,9 @@ func (e *Engine) feedRule(r *rule, ev *event.Event, h *hit, mask stepMask, keys 
 func (e *Engine) conclude(r *rule, w *window, m *match, ev *event.Event, out []*event.Event) []*event.Event {
 	if m == nil || r.told(w, m, ev.Received) {
 		return out
+	}
+	if r.Key == correlation.KeyHost {
+		m.host = e.hostOf(ev)
 	}
 	if r.Unless == nil || r.Unless.Within == 0 || len(w.pending) >= maxPending {
 		w.mute(m.agents, m.strength, ev.Received)

@@ -74,7 +74,7 @@ func (q *query) find() []*hit {
 		return q.count()
 	}
 	for p := range q.w.steps {
-		if q.mask&(1<<p) == 0 {
+		if q.mask&(1<<p) == 0 || !q.unexplained(q.hit, p) {
 			continue
 		}
 		if !q.needs {
@@ -113,7 +113,13 @@ func (q *query) accepts(h *hit) bool {
 
 // usable says whether h, which is not the newest, may be the hit of step i.
 func (q *query) usable(h *hit, i, needed int) bool {
-	return h != q.hit && q.accepts(h) && (i != needed || h.Agent.ID == q.need)
+	return !q.rule.clash(h, q.hit) && q.accepts(h) && (i != needed || h.Agent.ID == q.need) && q.unexplained(h, i)
+}
+
+// unexplained says whether h may be the hit of step i as far as the rule's unless
+// speaks of each hit of the last step by itself.
+func (q *query) unexplained(h *hit, i int) bool {
+	return i != len(q.w.steps)-1 || !q.rule.Unless.Near() || !q.rule.explained(q.w, h)
 }
 
 // count takes all that is accepted, if that is enough.
@@ -151,7 +157,7 @@ func (q *query) chain(p, needed int) []*hit {
 		} else {
 			for _, h := range hits {
 				if (last == nil || h.order >= last.order) &&
-					q.usable(h, i, needed) && !slices.Contains(found[:i], h) {
+					q.usable(h, i, needed) && !q.rule.clashes(found[:i], h) {
 					next = h
 					break
 				}
@@ -195,7 +201,7 @@ func (c *covering) assign(i int) bool {
 		if !c.q.usable(h, i, c.needed) {
 			continue
 		}
-		owner := slices.Index(c.found[:], h)
+		owner := slices.IndexFunc(c.found[:], func(o *hit) bool { return o != nil && o.sameAct(h) })
 		if owner >= 0 {
 			if c.tried&(1<<owner) != 0 {
 				continue

@@ -49,17 +49,21 @@ func newEngine(t testing.TB, cfg Config) *Engine {
 func conditions(expr string) (Condition, error) {
 	switch expr {
 	case "message":
-		return condition(func(ev *event.Event) (bool, error) { return ev.Message != "", nil }), nil
+		return condition(func(doc *Document) (bool, error) {
+			v, err := doc.Value()
+			m, _ := v.(map[string]any)
+			return m["message"] != nil, err
+		}), nil
 	case "broken":
-		return condition(func(*event.Event) (bool, error) { return true, errors.New("no such field") }), nil
+		return condition(func(*Document) (bool, error) { return true, errors.New("no such field") }), nil
 	default:
 		return nil, fmt.Errorf("unexpected %q", expr)
 	}
 }
 
-type condition func(*event.Event) (bool, error)
+type condition func(*Document) (bool, error)
 
-func (c condition) Holds(ev *event.Event) (bool, error) { return c(ev) }
+func (c condition) Holds(doc *Document) (bool, error) { return c(doc) }
 
 // at makes an event of an agent, bound by token, received d after start.
 func at(d time.Duration, typ, agent string) *event.Event {

@@ -26,6 +26,7 @@ type rule struct {
 	fingerprint string
 	severity    event.Severity
 	keep        int // hits kept a step
+	keepUnless  int // of the step that takes a match back
 	windows     *simplelru.LRU[string, *window]
 	maxKeys     int
 	maxHits     int
@@ -47,6 +48,7 @@ type test struct {
 	name  string // of the step, for messages
 	tools []string
 	has   []func(*event.Event) bool
+	is    []oneOf
 	where Condition
 }
 
@@ -59,12 +61,19 @@ func newRule(def *correlation.Rule, maxKeys, maxHits int) (*rule, error) {
 		return nil, fmt.Errorf("rule %s: %d steps: %w", def.ID, n, errRange)
 	}
 	r := &rule{
-		Rule: *def, fingerprint: def.Fingerprint(), severity: sev, keep: keepHits, maxKeys: maxKeys, maxHits: maxHits,
+		Rule: *def, fingerprint: def.Fingerprint(), severity: sev, maxKeys: maxKeys, maxHits: maxHits,
+		keep: keepHits, keepUnless: keepHits,
 		full:   loss{reason: "windows full", repeat: fullRepeat},
 		broken: loss{reason: "condition error", repeat: brokenRepeat},
 	}
 	if def.Count != nil {
 		r.keep = max(r.keep, def.Count.Min)
+	}
+	switch {
+	case def.Unless.Near() && def.Unless.Same != "":
+		r.keepUnless = keepSame
+	case def.Unless.Near():
+		r.keepUnless = keepNewest
 	}
 	// One more than the bound: eviction is ours, since it has to be counted.
 	r.windows, err = simplelru.NewLRU[string, *window](maxKeys+1, nil)
@@ -99,6 +108,14 @@ func (e *Engine) indexStep(r *rule, s *correlation.Step, bit stepMask, compile C
 				continue
 			}
 			t.has = append(t.has, has)
+		}
+		for _, is := range m.Is {
+			of := values[is.Field]
+			if of == nil {
+				errs = append(errs, fmt.Errorf("rule %s: is: there is no field %q", r.ID, is.Field))
+				continue
+			}
+			t.is = append(t.is, newOneOf(of, is.Values))
 		}
 		if m.Where != "" {
 			var err error
@@ -156,15 +173,16 @@ func expand(list []string) []string {
 // fits says which steps of the rule the event is a hit of. A condition that
 // fails counts as false: as true it would be the sender who makes threats. That
 // is noted, so that it is not silent.
-func (e *Engine) fits(t *target, ev *event.Event) stepMask {
+func (e *Engine) fits(t *target) stepMask {
 	var mask stepMask
+	ev := e.doc.ev
 	for i := range t.tests {
 		if c := &t.tests[i]; mask&c.bit == 0 && c.cheap(ev) {
 			if c.where == nil {
 				mask |= c.bit
 				continue
 			}
-			holds, err := c.where.Holds(ev)
+			holds, err := c.where.Holds(&e.doc)
 			if err != nil {
 				if b := &t.rule.broken; e.note(b, ev.Received, 1) {
 					b.Detail = event.Clean(fmt.Sprintf("rule %s %s: %v", t.rule.ID, c.name, err), maxSummary)
@@ -184,6 +202,11 @@ func (c *test) cheap(ev *event.Event) bool {
 	}
 	for _, has := range c.has {
 		if !has(ev) {
+			return false
+		}
+	}
+	for i := range c.is {
+		if !c.is[i].holds(ev) {
 			return false
 		}
 	}

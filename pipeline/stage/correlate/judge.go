@@ -16,7 +16,7 @@ const maxKey = 256
 // windowKeys names the windows that an event goes to; empty: none.
 type windowKeys struct{ own, gateway string }
 
-func keysOf(key correlation.Key, ev *event.Event) windowKeys {
+func (e *Engine) keysOf(key correlation.Key, ev *event.Event) windowKeys {
 	switch key {
 	case correlation.KeySession:
 		// Two gateways may both have a session agent:main:main, and a sender can
@@ -28,7 +28,9 @@ func keysOf(key correlation.Key, ev *event.Event) windowKeys {
 	case correlation.KeyContainer:
 		return windowKeys{own: bounded(firstOf(ev.Container.ID, ev.Container.Name))}
 	case correlation.KeyHost:
-		return windowKeys{own: bounded(ev.Host)}
+		return windowKeys{own: e.hostKey(ev)}
+	case correlation.KeyGateway:
+		return windowKeys{own: bounded(gatewayKey(ev.Agent))}
 	default:
 		k := windowKeys{own: bounded(ev.Agent.ID)}
 		if ev.Agent.Gateway != "" {
@@ -36,6 +38,14 @@ func keysOf(key correlation.Key, ev *event.Event) windowKeys {
 		}
 		return k
 	}
+}
+
+// gatewayKey names the gateway that runs an agent; without one, the agent.
+func gatewayKey(a event.Agent) string {
+	if a.Gateway != "" {
+		a.ID = ""
+	}
+	return a.Key()
 }
 
 func firstOf(a, b string) string {
@@ -61,6 +71,7 @@ func digest(s string) string {
 // match is a pattern found in a window.
 type match struct {
 	hits     []*hit // oldest first
+	subject  *hit   // of the last step; nil of a count
 	strength int    // of the weakest evidence
 	agent    event.Agent
 	// agents that a told match makes the window mute for: in a gateway's window
@@ -68,6 +79,8 @@ type match struct {
 	agents []string
 	// gateway: only the gateway is known for at least one hit.
 	gateway bool
+	// host by name, where the rule is about one.
+	host string
 }
 
 // ready says whether every step has a hit: mostly not, and then there is nothing
@@ -83,14 +96,14 @@ func (w *window) ready() bool {
 
 // judge looks for a match with h in the window of one agent, session …
 func (r *rule) judge(w *window, h *hit, mask stepMask) *match {
-	if len(w.unless) > 0 || !w.ready() {
+	if r.takenBack(w, func(*hit) bool { return true }) || !w.ready() {
 		return nil
 	}
 	hits := query{rule: r, w: w, hit: h, mask: mask}.best()
 	if hits == nil {
 		return nil
 	}
-	m := newMatch(hits)
+	m := r.newMatch(hits, hits)
 	m.agents = []string{""}
 	m.agent.ID = common(hits, func(h *hit) string { return h.Agent.ID })
 	return m
@@ -111,30 +124,32 @@ func (r *rule) judgeGateway(w *window, h *hit, mask stepMask) *match {
 		q := base
 		q.only, q.needs = id, true
 		if hits := r.explain(w, q); hits != nil {
-			return suspicion(hits, []string{id}, id)
+			return r.suspicion(hits, hits, []string{id}, id)
 		}
 		return nil
 	}
-	var union []*hit
+	var union, one []*hit // one way to explain it
 	var suspects []string
 	for _, id := range w.agentIDs() {
 		q := base
 		q.only, q.needs, q.need = id, true, id
 		if hits := r.explain(w, q); hits != nil {
-			suspects, union = append(suspects, id), append(union, hits...)
+			suspects, union, one = append(suspects, id), append(union, hits...), hits
 		}
 	}
 	alone := r.explain(w, base)
-	union = append(union, alone...)
+	if alone != nil {
+		union, one = append(union, alone...), alone
+	}
 	switch {
 	case len(union) == 0:
 		return nil
 	case len(suspects) == 0:
-		return suspicion(union, []string{nobody}, nobody)
+		return r.suspicion(union, one, []string{nobody}, nobody)
 	case len(suspects) == 1 && alone == nil:
-		return suspicion(union, suspects, suspects[0])
+		return r.suspicion(union, one, suspects, suspects[0])
 	default:
-		return suspicion(union, suspects, nobody)
+		return r.suspicion(union, one, suspects, nobody)
 	}
 }
 
@@ -142,19 +157,27 @@ func (r *rule) judgeGateway(w *window, h *hit, mask stepMask) *match {
 // speaks against.
 func (r *rule) explain(w *window, q query) []*hit {
 	against := func(h *hit) bool { return h.Agent.ID == "" || h.Agent.ID == q.only }
-	if slices.ContainsFunc(w.unless, against) {
+	if r.takenBack(w, against) {
 		return nil
 	}
 	return q.best()
 }
 
-func suspicion(hits []*hit, suspects []string, named string) *match {
-	m := newMatch(hits)
+// takenBack says whether one of the hits of unless speaks against every match in
+// the window.
+func (r *rule) takenBack(w *window, against func(*hit) bool) bool {
+	return !r.Unless.Near() && slices.ContainsFunc(w.unless, against)
+}
+
+func (r *rule) suspicion(hits, one []*hit, suspects []string, named string) *match {
+	m := r.newMatch(hits, one)
 	m.gateway, m.agents, m.agent.ID = true, suspects, named
 	return m
 }
 
-func newMatch(hits []*hit) *match {
+// newMatch makes a match of hits; one of the ways to find it has one for each
+// step, in their order.
+func (r *rule) newMatch(hits, one []*hit) *match {
 	hits = slices.Clone(hits)
 	slices.SortFunc(hits, func(a, b *hit) int {
 		switch {
@@ -168,6 +191,9 @@ func newMatch(hits []*hit) *match {
 	})
 	hits = slices.Compact(hits)
 	m := &match{hits: hits, strength: weakest(hits)}
+	if r.Count == nil {
+		m.subject = one[len(one)-1]
+	}
 	m.agent.Gateway = common(hits, func(h *hit) string { return h.Agent.Gateway })
 	for _, h := range hits {
 		if strengthOf(h.Agent.By) == m.strength {
@@ -206,11 +232,11 @@ func (w *window) agentIDs() []string {
 // also was if the agent's own window told it: it explains what its gateway does.
 func (r *rule) told(w *window, m *match, now time.Time) bool {
 	for _, id := range m.agents {
-		if w.covers(id, m.strength, now, r.Within) {
+		if w.covers(r, id, m.strength, now, m) {
 			continue
 		}
 		if w.gateway && id != "" {
-			if own, ok := r.windows.Peek(bounded(id)); ok && own.covers("", m.strength, now, r.Within) {
+			if own, ok := r.windows.Peek(bounded(id)); ok && own.covers(r, "", m.strength, now, m) {
 				continue
 			}
 		}

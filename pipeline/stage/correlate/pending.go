@@ -15,6 +15,8 @@ type pending struct {
 	Due      time.Time
 	Agents   []string
 	Strength int
+	// Subject is the hit of the last step; nil of a count.
+	Subject *hit
 	// Draft is the threat as it would have been told at once.
 	Draft *event.Event
 
@@ -55,7 +57,7 @@ func (l *dueList) remove(p *pending) {
 // postpone lets a match wait.
 func (e *Engine) postpone(r *rule, w *window, m *match, ev *event.Event) {
 	p := &pending{
-		Due: ev.Received.Add(r.Unless.Within).UTC().Round(0), Agents: m.agents, Strength: m.strength,
+		Due: ev.Received.Add(r.Unless.Within).UTC().Round(0), Agents: m.agents, Strength: m.strength, Subject: m.subject,
 		Draft: r.threat(ev, m), rule: r, window: w,
 	}
 	w.pending = append(w.pending, p)
@@ -64,11 +66,15 @@ func (e *Engine) postpone(r *rule, w *window, m *match, ev *event.Event) {
 
 // takeBack drops the matches that h, a hit of unless, speaks against: those that
 // wait still at its time and, in a gateway's window, of its own agent alone or,
-// if its agent is unknown, of all.
-func (e *Engine) takeBack(w *window, h *hit) {
+// if its agent is unknown, of all. A rule that looks at what is near starts anew:
+// what it told is over.
+func (e *Engine) takeBack(r *rule, w *window, h *hit) {
+	if r.Unless.Near() && r.Unless.Same == "" {
+		w.muted = nil
+	}
 	w.pending = slices.DeleteFunc(w.pending, func(p *pending) bool {
 		mine := !w.gateway || h.Agent.ID == "" || slices.Equal(p.Agents, []string{h.Agent.ID})
-		if !mine || h.Received.After(p.Due) {
+		if !mine || h.Received.After(p.Due) || r.Unless.Near() && !r.speaksAgainst(h, p.Subject) {
 			return false
 		}
 		e.due.remove(p)

@@ -22,6 +22,7 @@ type snapshot struct {
 	Hits    []*hit         `json:"hits"`
 	Rules   []ruleSnapshot `json:"rules"`
 	Sweep   int            `json:"sweep"`
+	Own     []string       `json:"own,omitempty"`
 }
 
 type ruleSnapshot struct {
@@ -46,6 +47,7 @@ type pendingSnapshot struct {
 	Due      time.Time      `json:"due"`
 	Agents   []string       `json:"agents"`
 	Strength int            `json:"strength"`
+	Subject  []int          `json:"subject,omitempty"` // one hit or none
 	Draft    jsontext.Value `json:"draft"`
 }
 
@@ -53,7 +55,7 @@ type pendingSnapshot struct {
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := snapshot{Version: snapshotVersion, Sweep: e.sweep}
+	s := snapshot{Version: snapshotVersion, Sweep: e.sweep, Own: e.own}
 	places := map[*hit]int{}
 	number := func(hits []*hit) []int {
 		out := make([]int, 0, len(hits))
@@ -90,9 +92,11 @@ func (w *window) snapshot(number func([]*hit) []int) windowSnapshot {
 		ws.Unless = number(w.unless)
 	}
 	for _, p := range w.pending {
-		ws.Pending = append(ws.Pending, pendingSnapshot{
-			Due: p.Due, Agents: p.Agents, Strength: p.Strength, Draft: p.Draft.AppendJSON(nil),
-		})
+		ps := pendingSnapshot{Due: p.Due, Agents: p.Agents, Strength: p.Strength, Draft: p.Draft.AppendJSON(nil)}
+		if p.Subject != nil {
+			ps.Subject = number([]*hit{p.Subject})
+		}
+		ws.Pending = append(ws.Pending, ps)
 	}
 	return ws
 }
@@ -132,6 +136,7 @@ func (e *Engine) Restore(b []byte) error {
 		}
 	}
 	e.adopt(restored)
+	e.own = s.Own[:min(len(s.Own), maxOwn)]
 	if e.sweep = 0; s.Sweep > 0 && s.Sweep < len(e.rules) {
 		e.sweep = s.Sweep
 	}
@@ -189,9 +194,18 @@ func (r *rule) rebuildWindow(ws *windowSnapshot, all []*hit) (*window, error) {
 		if draft.Threat == nil {
 			return nil, errSnapshot
 		}
-		w.pending = append(w.pending, &pending{
-			Due: ps.Due, Agents: ps.Agents, Strength: ps.Strength, Draft: draft, rule: r, window: w,
-		})
+		p := &pending{Due: ps.Due, Agents: ps.Agents, Strength: ps.Strength, Draft: draft, rule: r, window: w}
+		subject, err := pick(all, ps.Subject)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(subject) == 1:
+			p.Subject = subject[0]
+		case len(subject) > 1 || r.Unless.Near():
+			return nil, errSnapshot
+		}
+		w.pending = append(w.pending, p)
 	}
 	return w, nil
 }

@@ -22,6 +22,8 @@ func everything(t testing.TB) Config {
 			ruleText("TT-2", "    within: 20s\n    all: [{types: [injection.detected]}, {types: [credential.access]}]"),
 			ruleText("TT-3", "    within: 10s\n    key: session\n    count: {of: {types: ['@security']}, min: 4}"),
 			ruleText("TT-4", "    within: 10s\n    count: {of: {types: [egress.unexpected], where: broken}, min: 2}"),
+			ruleText("TT-5", "    within: 20s\n    key: gateway\n    sequence: [{types: [injection.detected]}, {types: [egress.unexpected]}]\n    unless: {types: [credential.access], before: 1s, within: 2s}"),
+			ruleText("TT-6", "    within: 20s\n    key: host\n    distinct: process\n    all: [{types: [injection.detected]}, {types: [egress.unexpected]}]"),
 		), builtinRules(t)...),
 		Compile: conditions,
 		MaxKeys: 6,
@@ -46,6 +48,8 @@ func journal(seed uint64, n int) []*event.Event {
 		}
 		ev.Agent.Gateway = []string{"g", "h", ""}[rng.IntN(3)]
 		ev.Session.Key = fmt.Sprintf("s%d", rng.IntN(3))
+		ev.Host, ev.Origin.Sensor = []string{"n1", "n2", ""}[rng.IntN(3)], rng.IntN(50) == 0
+		ev.Process = &event.Process{PID: rng.Uint32N(5)}
 		if rng.IntN(10) == 0 {
 			ev.DuplicateOf = "another"
 		}
@@ -82,7 +86,7 @@ func TestSameEventsSameBytes(t *testing.T) {
 		if diff := cmp.Diff(first, second); diff != "" {
 			t.Fatalf("seed %d, two runs differ:\n%s", seed, diff)
 		}
-		for _, part := range []string{`"threat.`, `"windows full"`, `"condition error"`, `"suspects"`, `"agent":{"id"`, `-tt-1-`} {
+		for _, part := range []string{`"threat.`, `"windows full"`, `"condition error"`, `"suspects"`, `"agent":{"id"`, `-tt-1-`, `-tt-5-`, `-tt-6"`} {
 			if !strings.Contains(first, part) {
 				t.Errorf("seed %d: no %s in the output: the test shows little", seed, part)
 			}

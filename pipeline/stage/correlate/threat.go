@@ -27,13 +27,13 @@ const (
 // threat makes the event of a match that ev completed.
 func (r *rule) threat(ev *event.Event, m *match) *event.Event {
 	t := ev.Derive(Stage, event.TypeThreat+"."+r.Type, strings.ToLower(r.ID))
-	t.Severity, t.Agent = r.severity, m.agent
+	t.Severity, t.Agent, t.Host = r.severity, m.agent, firstOf(m.host, ev.Host)
 	first, last := m.hits[0], m.hits[len(m.hits)-1]
 	t.Threat = &event.Threat{
 		Rule: r.ID, Title: r.Title, Confidence: r.confidence(m), Attack: r.Attack, Atlas: r.Atlas,
 		Narrative: event.Clean(correlation.Narrate(r.Narrative, correlation.Story{
 			Agent: m.who(), Session: firstOf(ev.Session.Key, ev.Session.ID),
-			Container: firstOf(ev.Container.Name, ev.Container.ID), Host: ev.Host,
+			Container: firstOf(ev.Container.Name, ev.Container.ID), Host: firstOf(m.host, ev.Host),
 			First: first.Summary, Last: last.Summary,
 			Count: len(m.hits), Span: last.Order.Sub(first.Order),
 		}), maxNarrative),

@@ -14,6 +14,12 @@ const (
 	// keepHits is how many hits a step of a window keeps; a count keeps as many
 	// as it needs.
 	keepHits = 32
+	// keepSame is how many hits of an unless are kept whose commands are compared,
+	// the newest: such rules look back some seconds only.
+	keepSame = 256
+	// keepNewest is how many are kept where only the newest matter: more than one,
+	// since events overtake each other.
+	keepNewest = 4
 	// maxMutes and maxPending bound what a gateway's window remembers about the
 	// agents it suspected.
 	maxMutes   = 64
@@ -34,21 +40,29 @@ type hit struct {
 	Order    time.Time    `json:"order"`
 	Summary  string       `json:"summary,omitzero"`
 	Agent    event.Agent  `json:"agent,omitzero"`
+	// Act is the event from which g0 concluded this one; empty: it is an act itself.
+	Act string `json:"act,omitzero"`
+	// PID of the process that acted; of a conclusion, that of its cause.
+	PID uint32 `json:"pid,omitzero"`
+	// Command with its blanks made one; of a long one a beginning and a hash.
+	Command string `json:"command,omitzero"`
 
 	received, order int64 // the same in nanoseconds: compared all the time
 }
 
-func newHit(ev *event.Event, typ string) *hit {
+func (e *Engine) newHit(ev *event.Event, typ string) *hit {
 	id, agent, gateway := valid(ev.ID), valid(ev.Agent.ID), valid(ev.Agent.Gateway)
+	act, process := e.actOf(ev)
+	command := commandOf(ev)
 	// One copy for all texts, so that a hit does not keep the event's memory.
-	all := id + agent + gateway + event.Clean(ev.Summary(), maxSummary)
+	all := id + act + command + agent + gateway + event.Clean(ev.Summary(), maxSummary)
 	next := func(s string) string {
 		part := all[:len(s)]
 		all = all[len(s):]
 		return part
 	}
 	h := &hit{
-		ID: next(id), Seq: ev.Seq, Type: typ, Source: ev.Source,
+		ID: next(id), Act: next(act), Command: next(command), PID: process, Seq: ev.Seq, Type: typ, Source: ev.Source,
 		// Round takes the monotonic clock out: a hit is the same after a restart.
 		Received: ev.Received.UTC().Round(0), Order: ev.Order().UTC().Round(0),
 		Agent: event.Agent{ID: next(agent), Gateway: next(gateway), By: ev.Agent.By},
@@ -109,7 +123,7 @@ func nearNS(a, b int64, d time.Duration) bool { return time.Duration(a-b).Abs() 
 func (e *Engine) open(r *rule, key string, gateway bool, ev *event.Event, out []*event.Event) (*window, []*event.Event) {
 	w, ok := r.windows.Get(key)
 	if ok {
-		r.expire(w, ev.Received)
+		r.expire(w, began(ev), ev.Received)
 		return w, out
 	}
 	w = &window{key: strings.Clone(key), gateway: gateway, steps: make([][]*hit, len(r.Steps()))}
@@ -121,16 +135,20 @@ func (e *Engine) open(r *rule, key string, gateway bool, ev *event.Event, out []
 	return w, out
 }
 
-// expire takes out of a window what is too old at now.
-func (r *rule) expire(w *window, now time.Time) {
+// expire takes out of a window what is too old at now, or was when what is told
+// now began.
+func (r *rule) expire(w *window, began, now time.Time) {
 	if len(w.muted) > 0 {
 		w.muted = slices.DeleteFunc(w.muted, func(m mute) bool { return !near(m.At, now, r.Within) })
 	}
-	ns := now.UnixNano()
-	if nearNS(w.from, ns, r.Within) && nearNS(w.to, ns, r.Within) {
+	from, to := began.UnixNano(), now.UnixNano()
+	within := func(at int64) bool {
+		return nearNS(at, to, r.Within) || at <= to && (at >= from || nearNS(at, from, r.Within))
+	}
+	if within(w.from) && within(w.to) {
 		return
 	}
-	old := func(h *hit) bool { return !nearNS(h.received, ns, r.Within) }
+	old := func(h *hit) bool { return !within(h.received) }
 	before := w.size()
 	for i := range w.steps {
 		w.steps[i] = slices.DeleteFunc(w.steps[i], old)
@@ -167,8 +185,8 @@ func (e *Engine) store(r *rule, w *window, h *hit, mask stepMask) {
 		}
 	}
 	if mask&unlessBit != 0 {
-		w.unless = r.insert(w, w.unless, h, keepHits)
-		e.takeBack(w, h)
+		w.unless = r.insert(w, w.unless, h, r.keepUnless)
+		e.takeBack(r, w, h)
 	}
 }
 
@@ -178,25 +196,29 @@ func (r *rule) insert(w *window, hits []*hit, h *hit, keep int) []*hit {
 	for i > 0 && h.before(hits[i-1]) {
 		i--
 	}
+	// What g0 concludes from an event stands right behind it.
+	if r.Count != nil && (i > 0 && hits[i-1].sameAct(h) || i < len(hits) && hits[i].sameAct(h)) {
+		return hits
+	}
 	hits = slices.Insert(hits, i, h)
 	r.hits++
 	if len(hits) > keep {
 		r.hits--
-		k := r.thin(w, hits, h)
+		k := 0 // a count needs the newest, and so do commands
+		if r.Count == nil && keep == keepHits {
+			k = r.thin(w, hits, h)
+		}
 		hits = slices.Delete(hits, k, k+1)
 	}
 	return hits
 }
 
-// thin picks the hit to give up in a full step. A count needs the newest, so the
-// oldest goes. Else both ends are needed, the newest because it lives longest and
-// older ones because an event that was delayed fits only behind an earlier one:
-// so the hit goes that lies closest to its neighbours, and what stays is spread
-// over the window. An agent that floods a gateway's window pays with its own hits.
+// thin picks the hit to give up in a full step. Both ends are needed, the newest
+// because it lives longest and older ones because an event that was delayed fits
+// only behind an earlier one: so the hit goes that lies closest to its
+// neighbours, and what stays is spread over the window. An agent that floods a
+// gateway's window pays with its own hits.
 func (r *rule) thin(w *window, hits []*hit, fresh *hit) int {
-	if r.Count != nil {
-		return 0
-	}
 	own := func(h *hit) bool { return !w.gateway || h.Agent.ID == fresh.Agent.ID }
 	mine := 0
 	for i := 0; w.gateway && i < len(hits); i++ {
@@ -224,15 +246,19 @@ func (w *window) mute(agents []string, strength int, at time.Time) {
 }
 
 // covers says whether a match of the agent by evidence no weaker than strength
-// was told within d before now, or waits.
-func (w *window) covers(agent string, strength int, now time.Time, d time.Duration) bool {
-	for _, m := range w.muted {
-		if m.Agent == agent && m.Strength >= strength && near(m.At, now, d) {
+// was told within the rule's time before now, or waits. Where commands are
+// compared, one that waits speaks only for its own: else a command that will be
+// explained would hide one that will not. m is nil while no match is known.
+func (w *window) covers(r *rule, agent string, strength int, now time.Time, m *match) bool {
+	for _, told := range w.muted {
+		if told.Agent == agent && told.Strength >= strength && near(told.At, now, r.Within) {
 			return true
 		}
 	}
+	same := r.Unless != nil && r.Unless.Same != ""
 	for _, p := range w.pending {
-		if p.Strength >= strength && slices.Contains(p.Agents, agent) {
+		if p.Strength >= strength && slices.Contains(p.Agents, agent) &&
+			(!same || m != nil && p.Subject.Command == m.subject.Command) {
 			return true
 		}
 	}
@@ -252,7 +278,7 @@ func (e *Engine) shed(r *rule, ev *event.Event, out []*event.Event) []*event.Eve
 // now: better early than never.
 func (e *Engine) evict(r *rule, ev *event.Event, out []*event.Event) []*event.Event {
 	_, w, _ := r.windows.RemoveOldest()
-	r.expire(w, ev.Received)
+	r.expire(w, ev.Received, ev.Received)
 	lost := w.size()
 	r.hits -= lost
 	if lost > 0 && e.note(&r.full, ev.Received, uint64(lost)) {
