@@ -21,7 +21,12 @@ const (
 	maxKey       = 128
 )
 
-var severities = []string{"low", "medium", "high", "critical"}
+// The values that some keys may have.
+var (
+	severities = []string{"low", "medium", "high", "critical"}
+	formats    = []string{"generic", "slack", "discord", pagerDuty}
+	modes      = []string{"off", "interval", "realtime"}
+)
 
 // check notes every value that makes no sense.
 func (d *Daemon) check() {
@@ -55,7 +60,7 @@ func (d *Daemon) checkAlerting() {
 	if u, err := url.Parse(a.WebhookURL.Reveal()); a.WebhookURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		d.at.refuse("alerting.webhookUrl", "is not an http or https URL")
 	}
-	d.oneOf("alerting.format", a.Format, []string{"generic", "slack", "discord", pagerDuty})
+	d.oneOf("alerting.format", a.Format, formats)
 	switch {
 	case a.Format == pagerDuty && a.RoutingKey == "":
 		d.at.refuse("alerting.routingKey", "is missing: the format pagerduty needs the integration key of a service")
@@ -63,7 +68,7 @@ func (d *Daemon) checkAlerting() {
 		d.at.refuse("alerting.routingKey", "is not 1 to %d letters, digits, - and _", maxKey)
 	}
 	d.oneOf("alerting.minSeverity", a.MinSeverity, severities)
-	d.oneOf("alerting.notifications.mode", a.Notifications.Mode, []string{"off", "realtime"}, "interval")
+	d.oneOf("alerting.notifications.mode", a.Notifications.Mode, modes)
 	d.between("alerting.notifications.intervalMinutes", a.Notifications.IntervalMinutes, 0, maxDay/60)
 	d.between("alerting.notifications.rateLimitSeconds", a.Notifications.RateLimitSeconds, 0, maxDay)
 	if len(a.Headers) > maxHeaders {
@@ -112,15 +117,10 @@ func (d *Daemon) between(key string, n, low, high int) {
 	}
 }
 
-// oneOf refuses what is not among names; later are those of the specification
-// that this version does not have.
-func (d *Daemon) oneOf(key, value string, names []string, later ...string) {
-	switch {
-	case slices.Contains(names, value):
-	case slices.Contains(later, value):
-		d.at.refuse(key, "%s is not in this version, which has %s", value, strings.Join(names, ", "))
-	default:
-		d.at.refuse(key, "%s is none of %s", strconv.QuoteToASCII(value[:min(len(value), 64)]), strings.Join(append(slices.Clone(names), later...), ", "))
+// oneOf refuses what is not among names.
+func (d *Daemon) oneOf(key, value string, names []string) {
+	if !slices.Contains(names, value) {
+		d.at.refuse(key, "%s is none of %s", strconv.QuoteToASCII(value[:min(len(value), 64)]), strings.Join(names, ", "))
 	}
 }
 

@@ -26,7 +26,7 @@ type Daemon struct {
 
 // EventReceiver is where events are posted.
 type EventReceiver struct {
-	// Enabled must be true for anything to be received.
+	// Enabled false receives nothing, and then there is nothing to run.
 	Enabled bool `yaml:"enabled"`
 	// Port to listen on, 0 to 65535; 0 takes a free one.
 	Port int `yaml:"port"`
@@ -80,9 +80,10 @@ func (a Alerting) told() bool { return a.WebhookURL != "" || a.Format == pagerDu
 
 // Notifications says when people are told.
 type Notifications struct {
-	// Mode is off or realtime.
+	// Mode is off, interval or realtime.
 	Mode string `yaml:"mode"`
-	// IntervalMinutes is for the mode interval, which this version has not.
+	// IntervalMinutes between two digests of the mode interval, up to 1440; 0:
+	// the default of g0_notify.
 	IntervalMinutes int `yaml:"intervalMinutes"`
 	// RateLimitSeconds is the time in which one message of a category is sent,
 	// 0 to 86400; 0: no limit.
@@ -111,7 +112,7 @@ type KillRule struct {
 // What it leaves at nil has the default of the component it is translated to.
 func DefaultDaemon() Daemon {
 	return Daemon{
-		EventReceiver: EventReceiver{Bind: "127.0.0.1", Port: 6040},
+		EventReceiver: EventReceiver{Enabled: true, Bind: "127.0.0.1", Port: 6040},
 		Alerting: Alerting{
 			Format: "generic", MinSeverity: "low",
 			Notifications: Notifications{Mode: "off", RateLimitSeconds: 60},

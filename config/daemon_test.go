@@ -178,7 +178,7 @@ func TestParseDaemonFaults(t *testing.T) {
 			`d.json:6: alerting.minSeverity: "HIGH" is none of low, medium, high, critical`,
 			`d.json:6: alerting.headers."X A": is not the name of an HTTP header`,
 			"d.json:6: alerting.headers.x-b: is given again in other letters",
-			`d.json:7: alerting.notifications.mode: "sometimes" is none of off, realtime, interval`,
+			`d.json:7: alerting.notifications.mode: "sometimes" is none of off, interval, realtime`,
 			"d.json:7: alerting.notifications.rateLimitSeconds: 86401 is not between 0 and 86400",
 			"d.json:9: killSwitch.rules[0].threshold: 0 is not between 1 and 1000",
 			"d.json:10: killSwitch.rules[1]: has the event type and the window of rules[0]",
@@ -186,9 +186,6 @@ func TestParseDaemonFaults(t *testing.T) {
 			"d.json:12: killSwitch.rules[3].eventType: is not a type of events, such as injection.detected",
 			"d.json:12: killSwitch.rules[3].threshold: 1001 is not between 1 and 1000",
 			"d.json:12: killSwitch.rules[3].windowSeconds: 0 is not between 1 and 86400",
-		}},
-		{"not in this version", "{\"alerting\": {\n\"format\": \"slack\",\n\"notifications\": {\n\"mode\": \"interval\"}}}", []string{
-			"d.json:4: alerting.notifications.mode: interval is not in this version, which has off, realtime",
 		}},
 		{"no routing key", "{\"alerting\": {\n\"format\": \"pagerduty\"}}", []string{
 			"d.json:1: alerting.routingKey: is missing: the format pagerduty needs the integration key of a service",

@@ -32,12 +32,12 @@ func (t Translation) Lookup(name string) (string, bool) {
 	return os.LookupEnv(name)
 }
 
-// Pipeline translates d into the pipeline that it stands for. Without an enabled
-// eventReceiver there is nothing to run, which is an error.
+// Pipeline translates d into the pipeline that it stands for. With eventReceiver
+// switched off there is nothing to run, which is an error.
 func (d Daemon) Pipeline() (Translation, error) {
 	if !d.EventReceiver.Enabled {
 		at := d.at
-		at.refuse("eventReceiver.enabled", "is not true, so no events can come: daemon.json has no other source")
+		at.refuse("eventReceiver.enabled", "is false, so no events can come: daemon.json has no other source")
 		return Translation{}, at.err()
 	}
 	text, err := newPatch(Pipeline)
@@ -108,6 +108,9 @@ func (t *translator) alerting(a Alerting) {
 	t.patch.set(in, "mode", a.Notifications.Mode)
 	t.patch.set(in, "min_severity", a.MinSeverity)
 	t.patch.set(in, "rate_limit", seconds(a.Notifications.RateLimitSeconds))
+	if n := a.Notifications.IntervalMinutes; n > 0 && a.Notifications.Mode == "interval" {
+		t.patch.set(in, "interval", strconv.Itoa(n)+"m")
+	}
 	if !a.told() {
 		return
 	}
@@ -164,7 +167,7 @@ func (d Daemon) warnings() []string {
 		{d.Enforcement.ApplyAuditdRules, "enforcement.applyAuditdRules", notEnforced},
 		{d.Enforcement.ApplyEgressRules, "enforcement.applyEgressRules", notEnforced},
 		{a.RoutingKey != "" && a.Format != pagerDuty, "alerting.routingKey", "has no effect: it is for the format pagerduty"},
-		{n.IntervalMinutes != 0, "alerting.notifications.intervalMinutes", "has no effect: it is for the mode interval"},
+		{n.IntervalMinutes != 0 && n.Mode != "interval", "alerting.notifications.intervalMinutes", "has no effect: it is for the mode interval"},
 		{n.Mode != "off" && !a.told(), "alerting.notifications.mode", "nobody will be told: there is no alerting.webhookUrl"},
 		{len(a.Headers) > 0 && !a.told(), "alerting.headers", "has no effect: there is no alerting.webhookUrl"},
 	} {

@@ -17,7 +17,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/config"
 )
 
-//go:generate go test -count=1 -run TestReference . -update
+//go:generate go test -count=1 -run TestReference|TestPipelineSchema$ . -update
 
 var update = flag.Bool("update", false, "write docs/pipeline.md anew")
 
@@ -174,17 +174,22 @@ func (f field) standard() string {
 
 func (f field) about() string {
 	text := cell(f.Description)
-	options := f.Options
-	for _, o := range f.AnnotatedOptions {
-		options = append(options, o[0])
-	}
-	if len(options) > 0 {
+	if options := f.options(); len(options) > 0 {
 		text += " One of `" + strings.Join(options, "`, `") + "`."
 	}
 	if f.IsSecret {
 		text += " A secret."
 	}
 	return text
+}
+
+// options are the values that it may have; nil: any.
+func (f field) options() []string {
+	all := slices.Clone(f.Options)
+	for _, o := range f.AnnotatedOptions {
+		all = append(all, o[0])
+	}
+	return all
 }
 
 // cell makes text fit into a table.

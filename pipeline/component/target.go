@@ -54,6 +54,9 @@ func targetConfig(g *getter, conf *service.ParsedConfig) notify.Target {
 	for name, value := range headers {
 		t.Headers[name] = config.Secret(value)
 	}
+	if err := t.Validate(); err != nil && g.err() == nil {
+		g.note(fmt.Errorf("target %q: %w", t.Name, err))
+	}
 	return t
 }
 
