@@ -52,7 +52,8 @@ type Event struct {
 	Session Session `json:"session,omitzero"`
 	// Container it happened in. Zero: on the host, or not known.
 	Container Container `json:"container,omitzero"`
-	// Labels of the container or pod, as Docker or Kubernetes have them.
+	// Labels of the container or pod, as Docker or Kubernetes have them; under
+	// "@workload" the name of the pod's workload. At most 129.
 	Labels map[string]string `json:"labels,omitzero"`
 	// Host is the node's name as the source gives it.
 	Host string `json:"host,omitzero"`

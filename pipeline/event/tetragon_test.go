@@ -2,6 +2,7 @@ package event
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,39 @@ func TestProbeObjects(t *testing.T) {
 }
 
 func args(a ...*tetragon.KprobeArgument) []*tetragon.KprobeArgument { return a }
+
+func TestPodLabels(t *testing.T) {
+	many := map[string]string{}
+	for i := range 1000 {
+		many[strconv.Itoa(10_000+i)] = "x"
+	}
+	tests := []struct {
+		name string
+		pod  *tetragon.Pod
+		want int
+		has  map[string]string
+		cut  bool
+	}{
+		{"none", &tetragon.Pod{Name: "p"}, 0, nil, false},
+		{"labels", &tetragon.Pod{PodLabels: map[string]string{"app": "a"}}, 1, map[string]string{"app": "a"}, false},
+		{"workload", &tetragon.Pod{Workload: "w", PodLabels: map[string]string{LabelWorkload: "forged"}}, 1, map[string]string{LabelWorkload: "w"}, false},
+		{"too many", &tetragon.Pod{Workload: "w", PodLabels: many}, maxPodLabels + 1, map[string]string{LabelWorkload: "w", "10000": "x", "10127": "x"}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ev := mustMap(t, &tetragon.GetEventsResponse{Event: &tetragon.GetEventsResponse_ProcessExec{
+				ProcessExec: &tetragon.ProcessExec{Process: &tetragon.Process{Pod: tt.pod}}}})
+			if len(ev.Labels) != tt.want || len(ev.Unparsed) > 0 != tt.cut {
+				t.Errorf("%d labels, unparsed %q", len(ev.Labels), ev.Unparsed)
+			}
+			for k, v := range tt.has {
+				if ev.Labels[k] != v {
+					t.Errorf("%s is %q, want %q", k, ev.Labels[k], v)
+				}
+			}
+		})
+	}
+}
 
 func TestUnknownArguments(t *testing.T) {
 	lost := func(detail string) *Coverage {

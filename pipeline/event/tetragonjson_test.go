@@ -56,7 +56,7 @@ func unmarshal(tb testing.TB, line string) *tetragon.GetEventsResponse {
 // TestTetragonJSONKinds holds both decoders together for what is not among the
 // recorded lines.
 func TestTetragonJSONKinds(t *testing.T) {
-	const process = `"process":{"exec_id":"e","pid":7,"uid":"0","cwd":"/","binary":"/bin/x","arguments":"a \ud83e\udd9e","start_time":"2026-11-23T13:13:27.4Z","docker":"` + idA + `","pod":{"namespace":"n","name":"p","container":{"id":"docker://` + idB + `","name":"c","image":{"id":"x","name":"i"},"pid":4},"workload":"w"},"cap":{"permitted":["CAP_CHOWN"]}}`
+	const process = `"process":{"exec_id":"e","pid":7,"uid":"0","cwd":"/","binary":"/bin/x","arguments":"a \ud83e\udd9e","start_time":"2026-11-23T13:13:27.4Z","docker":"` + idA + `","pod":{"namespace":"n","name":"p","container":{"id":"docker://` + idB + `","name":"c","image":{"id":"x","name":"i"},"pid":4},"workload":"w","workload_kind":"Deployment","pod_labels":{"app":"openclaw","g0.dev/agent":"a\ud83e\udd9e","@workload":"forged"}},"cap":{"permitted":["CAP_CHOWN"]}}`
 	tests := []struct{ name, line string }{
 		{"loader", `{"process_loader":{` + process + `,"path":"/lib/x.so","buildid":"AAEC"},"node_name":"h","time":"2026-11-23T13:13:27+01:00"}`},
 		{"uprobe", `{"process_uprobe":{` + process + `,"path":"/lib/x.so","symbol":"f","policy_name":"lab","message":"m","args":[{"int_arg":-7,"label":"l"}],"action":"KPROBE_ACTION_POST"}}`},

@@ -72,9 +72,24 @@ func (p *tetragonJSON) readPod() *tetragon.Pod {
 			pod.Name = p.text("name")
 		case "container":
 			pod.Container = p.readContainer()
+		case "workload":
+			pod.Workload = p.text("workload")
+		case "pod_labels":
+			pod.PodLabels = p.readLabels("pod_labels")
 		}
 	}
 	return pod
+}
+
+func (p *tetragonJSON) readLabels(key string) map[string]string {
+	if !p.object(key) {
+		return nil
+	}
+	labels := map[string]string{}
+	for name := range p.members {
+		labels[string(name)] = p.text(key)
+	}
+	return labels
 }
 
 func (p *tetragonJSON) readContainer() *tetragon.Container {

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/cilium/tetragon/api/v1/tetragon"
@@ -37,11 +39,41 @@ func (e *Event) setProcess(a actors) {
 		return
 	}
 	e.Container.Pod, e.Container.Namespace = pod.GetName(), pod.GetNamespace()
+	e.setPodLabels(pod)
 	if c := pod.GetContainer(); c != nil {
 		e.Container.Name, e.Container.Image = c.GetName(), c.GetImage().GetName()
 		if id := bareContainerID(c.GetId()); id != "" {
 			e.Container.ID = id
 		}
+	}
+}
+
+const (
+	// LabelWorkload is the name under which Labels has the pod's workload, a
+	// Deployment's name for instance. No label of Kubernetes begins like this.
+	LabelWorkload = "@workload"
+	// maxPodLabels bounds the labels that are kept of a pod; of more these are the
+	// first in the order of the alphabet.
+	maxPodLabels = 128
+)
+
+// setPodLabels keeps the labels of the pod.
+func (e *Event) setPodLabels(pod *tetragon.Pod) {
+	labels := pod.GetPodLabels()
+	if len(labels) == 0 && pod.GetWorkload() == "" {
+		return
+	}
+	e.Labels = make(map[string]string, min(len(labels), maxPodLabels)+1)
+	if len(labels) <= maxPodLabels {
+		maps.Copy(e.Labels, labels)
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(labels))[:maxPodLabels] {
+			e.Labels[name] = labels[name]
+		}
+		e.Unparsed = append(e.Unparsed, "pod_labels")
+	}
+	if w := pod.GetWorkload(); w != "" {
+		e.Labels[LabelWorkload] = w
 	}
 }
 
