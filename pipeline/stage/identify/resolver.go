@@ -1,8 +1,6 @@
 package identify
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,50 +8,8 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
-const (
-	// SharedToken is the name in [event.Origin] of the one ingest token that
-	// daemon.json calls authToken.
-	SharedToken = "auth_token"
-	// DefaultGateway is what the shared token speaks for where no gateway is
-	// configured.
-	DefaultGateway = "default"
-	// minIDPrefix is how many digits of a container id must be given: Docker's
-	// and Falco's short form has 12.
-	minIDPrefix = 12
-)
-
-// Gateway is one OpenClaw gateway process and the agents that it runs.
-type Gateway struct {
-	Name string
-	// Agents that it runs. Empty: whichever it names.
-	Agents []string
-	// Containers it runs in: names, or ids of at least 12 hexadecimal digits.
-	Containers []string
-	// Peers are the IP addresses it posts from.
-	Peers []string
-}
-
-// Agent is what is known of one agent beforehand.
-type Agent struct {
-	ID         string
-	Containers []string
-	Peers      []string
-}
-
-// Config says who is who. The zero value knows nobody: then the shared token
-// speaks for every agent that it names.
-type Config struct {
-	Gateways []Gateway
-	Agents   []Agent
-	// MaxAgents bounds how many agents that are not configured are kept apart.
-	MaxAgents int
-}
-
-// DefaultConfig knows nobody.
-func DefaultConfig() Config { return Config{MaxAgents: 20_000} }
-
-// Resolver finds the agent behind an event. It is read-only after [NewResolver]
-// and so safe for concurrent use.
+// Resolver finds the agent behind an event: by what is configured, and by what it
+// learned of containers and processes. It is not safe for concurrent use.
 type Resolver struct {
 	gateways   map[string]Gateway
 	gatewayOf  map[string]string // agent → gateway
@@ -61,6 +17,11 @@ type Resolver struct {
 	ids        []containerID
 	peers      map[netip.Addr]event.Agent
 	configured map[string]bool
+	selectors  selectors
+	selecting  map[string]bool // names of labels in selectors
+
+	boxes *boxes
+	tree  *tree
 }
 
 type containerID struct {
@@ -68,100 +29,21 @@ type containerID struct {
 	agent  event.Agent
 }
 
-// NewResolver checks cfg and reports every fault in it.
-func NewResolver(cfg Config) (*Resolver, error) {
-	r := &Resolver{
-		gateways: map[string]Gateway{}, gatewayOf: map[string]string{}, names: map[string]event.Agent{},
-		peers: map[netip.Addr]event.Agent{}, configured: map[string]bool{},
-	}
-	var faults []error
-	for _, g := range cfg.Gateways {
-		if g.Name == "" {
-			faults = append(faults, errors.New("gateway without a name"))
-		}
-		if _, twice := r.gateways[g.Name]; twice {
-			faults = append(faults, fmt.Errorf("gateway %q twice", g.Name))
-		}
-		if len(g.Agents) == 0 && len(cfg.Gateways) > 1 {
-			faults = append(faults, fmt.Errorf("gateway %q lists no agents: with several gateways each could speak for the other's", g.Name))
-		}
-		r.gateways[g.Name] = g
-		for _, id := range g.Agents {
-			if !event.ValidAgentID(id) {
-				faults = append(faults, fmt.Errorf("%q is no agent id", id))
-			}
-			if other, taken := r.gatewayOf[id]; taken {
-				faults = append(faults, fmt.Errorf("agent %q is of gateway %q and %q", id, other, g.Name))
-			}
-			r.gatewayOf[id] = g.Name
-			r.configured[id] = true
-		}
-	}
-	for _, g := range cfg.Gateways {
-		who := event.Agent{Gateway: g.Name}
-		if len(g.Agents) == 1 {
-			who.ID = g.Agents[0]
-		}
-		faults = append(faults, r.place(who, g.Containers, g.Peers)...)
-	}
-	for _, a := range cfg.Agents {
-		switch {
-		case a.ID == "":
-			faults = append(faults, errors.New("agent without an id"))
-		case !event.ValidAgentID(a.ID):
-			faults = append(faults, fmt.Errorf("%q is no agent id", a.ID))
-		}
-		r.configured[a.ID] = true
-		faults = append(faults, r.place(event.Agent{ID: a.ID, Gateway: r.gatewayOf[a.ID]}, a.Containers, a.Peers)...)
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("identify: %w", err)
-	}
-	return r, nil
-}
-
-// place notes where an actor runs and posts from.
-func (r *Resolver) place(who event.Agent, containers, peers []string) (faults []error) {
-	for _, c := range containers {
-		if isHex(c) && len(c) >= minIDPrefix {
-			for _, other := range r.ids {
-				if sameID(other.prefix, c) && other.agent != who {
-					faults = append(faults, fmt.Errorf("container %q is of %q and %q", c, other.agent.Key(), who.Key()))
-				}
-			}
-			r.ids = append(r.ids, containerID{c, who})
-			continue
-		}
-		if other, taken := r.names[c]; taken && other != who {
-			faults = append(faults, fmt.Errorf("container %q is of %q and %q", c, other.Key(), who.Key()))
-		}
-		r.names[c] = who
-	}
-	for _, p := range peers {
-		addr, err := netip.ParseAddr(p)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("peer of %q: %w", who.Key(), err))
-			continue
-		}
-		r.peers[addr.Unmap()] = who
-	}
-	return faults
-}
-
 // Resolve says who acted, by the strongest evidence that the event carries, and
 // in conflict what claim that evidence contradicts ("" for none).
 func (r *Resolver) Resolve(ev *event.Event) (who event.Agent, conflict string) {
 	claim := ev.Agent.Claim
 	defer func() { who.Claim = claim }()
-	if ev.Source == event.SourceTetragon || ev.Source == event.SourceFalco {
+	switch ev.Source {
+	case event.SourceTetragon, event.SourceFalco, event.SourceDocker:
 		return r.bySensor(ev)
 	}
 	if ev.Origin.Token != "" {
 		return r.byToken(ev.Origin, claim)
 	}
 	if addr, err := netip.ParseAddr(ev.Origin.Peer); err == nil {
-		if at, ok := r.peers[addr.Unmap()]; ok {
-			return r.within(at, claim, event.ByPeer)
+		if who, conflict, ok := r.byPeer(addr.Unmap(), claim); ok {
+			return who, conflict
 		}
 	}
 	if claim == "" {
@@ -170,11 +52,40 @@ func (r *Resolver) Resolve(ev *event.Event) (who event.Agent, conflict string) {
 	return event.Agent{ID: claim, Gateway: r.gatewayOf[claim], By: event.ByClaim}, ""
 }
 
-// bySensor judges what Falco or Tetragon report: only a container that we know
-// says who it was. Their word is the kernel's when the sender is a sensor;
-// otherwise it is worth the token that it came with.
+// learn takes in what ev says about containers and processes, and returns what
+// is to be said against it.
+func (r *Resolver) learn(ev *event.Event) (dispute string) {
+	switch {
+	case ev.Source == event.SourceDocker && ev.Origin.Sensor:
+		return r.boxes.learn(ev)
+	case r.tree.concerns(ev):
+		r.tree.learn(ev)
+	}
+	return ""
+}
+
+// byPeer judges by whose an address is, as configured or else as Docker says.
+func (r *Resolver) byPeer(addr netip.Addr, claim string) (who event.Agent, conflict string, ok bool) {
+	if at, ok := r.peers[addr]; ok {
+		who, conflict = r.within(at, claim, event.ByPeer)
+		return who, conflict, true
+	}
+	x, ok := r.boxes.byAddr[addr]
+	if !ok || x.who == (event.Agent{}) {
+		return event.Agent{}, "", false
+	}
+	if x.who.ID != "" && claim != "" && claim != x.who.ID { // a container of one agent
+		return event.Agent{ID: x.who.ID, Gateway: x.who.Gateway, By: event.ByPeer}, claim, true
+	}
+	who, conflict = r.within(x.who, claim, event.ByPeer)
+	return who, conflict, true
+}
+
+// bySensor judges what Falco, Tetragon or Docker report: only a container that we
+// know, or a process under a gateway, says who it was. Their word is the kernel's
+// when the sender is a sensor; otherwise it is worth the token that it came with.
 func (r *Resolver) bySensor(ev *event.Event) (event.Agent, string) {
-	at, ok := r.container(ev.Container)
+	at, ok := r.locate(ev)
 	if !ok {
 		return event.Agent{}, ""
 	}
@@ -255,21 +166,58 @@ func (r *Resolver) within(at event.Agent, subject string, by event.Evidence) (ev
 	return at, ""
 }
 
-// container finds the actor whose container it is: by id, where either may be
-// cut short, else by name.
-func (r *Resolver) container(c event.Container) (event.Agent, bool) {
+// locate finds the actor by where it happened: the container's id, the labels of
+// its pod, its name, or a gateway above the process. What is known by its id is
+// not looked for by name: names are given again, and pods share them.
+func (r *Resolver) locate(ev *event.Event) (who event.Agent, ok bool) {
+	c := &ev.Container
+	if *c == (event.Container{}) {
+		if !r.tree.concerns(ev) {
+			return event.Agent{}, false
+		}
+		gateway, ok := r.tree.of(ev.Process)
+		if !ok {
+			return event.Agent{}, false
+		}
+		return r.actor(gateway), true
+	}
 	if len(c.ID) >= minIDPrefix {
-		for _, known := range r.ids {
-			if sameID(known.prefix, c.ID) {
-				return known.agent, true
-			}
+		who, ok = r.byConfiguredID(c.ID)
+		if !ok {
+			who, ok = r.boxes.find(c.ID)
 		}
 	}
-	if c.Name == "" {
-		return event.Agent{}, false
+	if who == (event.Agent{}) && len(ev.Labels) > 0 && ev.Source == event.SourceTetragon && ev.Origin.Sensor {
+		var selected bool
+		who, selected = r.selectors.find(ev.Labels)
+		ok = ok || selected
 	}
-	who, ok := r.names[c.Name]
-	return who, ok
+	if !ok && c.Name != "" {
+		who, ok = r.byName(c.Name)
+	}
+	return who, ok && who != (event.Agent{})
+}
+
+// byConfiguredID finds the actor whose container it is, where either id may be
+// cut; if it is several actors' it is nobody's.
+func (r *Resolver) byConfiguredID(id string) (event.Agent, bool) {
+	var c choice
+	for i := range r.ids {
+		if sameID(r.ids[i].prefix, id) {
+			c.add(r.ids[i].agent)
+		}
+	}
+	return c.who, c.any
+}
+
+func (r *Resolver) byName(name string) (event.Agent, bool) {
+	if who, ok := r.names[name]; ok {
+		return who, true
+	}
+	if x, ok := r.boxes.byName[name]; ok {
+		return x.who, true
+	}
+	return event.Agent{}, false
 }
 
 // sameID compares ids of which either may be cut short.

@@ -8,27 +8,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
 // Name of the stage in derived events.
 const Name = "identify"
 
-// saidAgain is how often the stage repeats that it keeps no more agents apart.
-const saidAgain = time.Hour
-
 // Stage is safe for concurrent use; events are applied one at a time.
 type Stage struct {
 	resolver *Resolver
 	max      int
 
-	mu       sync.Mutex
-	acts     *acts
-	strange  map[string]struct{} // agents that are not configured
-	overflow time.Time           // when it was last said that there are too many
+	mu      sync.Mutex
+	acts    *acts
+	strange map[string]struct{} // agents that are not configured
+	lost    tally               // events of those that were too many
 }
 
 // New makes the stage; the faults of cfg are those of [NewResolver].
@@ -43,8 +37,14 @@ func New(cfg Config) (*Stage, error) {
 	return &Stage{resolver: r, max: cfg.MaxAgents, acts: newActs(), strange: map[string]struct{}{}}, nil
 }
 
-// Resolver gives the stage's resolver, for counters that are kept elsewhere.
-func (s *Stage) Resolver() *Resolver { return s.resolver }
+// Who resolves evidence that stands in a counter, see [Resolver.Resolve]. It
+// learns nothing of it.
+func (s *Stage) Who(ev *event.Event) event.Agent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	who, _ := s.resolver.Resolve(ev)
+	return who
+}
 
 // Changed says what [Stage.Apply] changed of an event.
 type Changed uint8
@@ -59,23 +59,31 @@ const (
 // Apply fills in ev's agent, duplicate mark and proven kill, and returns what it
 // concludes and what of ev it changed.
 func (s *Stage) Apply(ev *event.Event) (derived []*event.Event, changed Changed) {
-	if ev.Derived() {
-		return nil, ChangedNothing
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ev.Derived() {
+		if ev.Type == event.TypeTimer {
+			derived = s.overflows(ev, derived)
+		}
+		return derived, ChangedNothing
+	}
+	dispute := s.resolver.learn(ev)
 	who, conflict := s.resolver.Resolve(ev)
 	if conflict != "" {
+		dispute = fmt.Sprintf("%s names %q, but by %s it is %q", ev.Source, conflict, who.By, who.Key())
+	}
+	if dispute != "" {
 		d := ev.Derive(Name, event.TypeIdentityConflict, "conflict")
 		d.Agent = who
-		d.Message = fmt.Sprintf("%s names %q, but by %s it is %q", ev.Source, conflict, who.By, who.Key())
+		d.Message = dispute
 		derived = append(derived, d)
 	}
 	if who.ID != "" && !s.admit(who.ID) {
 		// Pooled under their gateway they would add up to what stops it.
-		derived = append(derived, s.tooMany(ev)...)
+		s.lost.add(ev.Received)
 		who = event.Agent{Claim: who.Claim}
 	}
+	derived = s.overflows(ev, derived)
 	if who != ev.Agent {
 		changed = ChangedAgent
 	}
@@ -110,70 +118,49 @@ func (s *Stage) admit(id string) bool {
 	return true
 }
 
-func (s *Stage) tooMany(ev *event.Event) []*event.Event {
-	if !s.overflow.IsZero() && ev.Received.Sub(s.overflow) < saidAgain {
-		return nil
+// bounds lists what is bounded, what it cost, and how that is told.
+func (s *Stage) bounds() [3]bound {
+	r := s.resolver
+	return [...]bound{
+		{&s.lost, "agents", s.max, "agents that are not configured were named; further ones are not kept apart"},
+		{&r.boxes.lost, "containers", maxBoxes, "containers are remembered; of more the oldest are forgotten"},
+		{&r.tree.lost, "processes", maxLive, "processes under gateways are remembered; of more the oldest are forgotten"},
 	}
-	s.overflow = ev.Received
-	d := ev.Derive(Name, event.TypeCoverageLost, "agents")
-	d.Coverage = &event.Coverage{
-		What: "identify", Reason: "too many agents", Since: ev.Received,
-		Detail: fmt.Sprintf("%d agents that are not configured were named; further ones are not kept apart", s.max),
+}
+
+type bound struct {
+	lost   *tally
+	of     string
+	max    int
+	detail string
+}
+
+// overflows adds what is due to be told of the bounds.
+func (s *Stage) overflows(ev *event.Event, derived []*event.Event) []*event.Event {
+	if s.lost.Lost|s.resolver.boxes.lost.Lost|s.resolver.tree.lost.Lost == 0 {
+		return derived
 	}
-	return []*event.Event{d}
+	for _, b := range s.bounds() {
+		c, due := b.lost.take(ev.Received)
+		if !due {
+			continue
+		}
+		c.Reason, c.Detail = "too many "+b.of, fmt.Sprintf("%d %s", b.max, b.detail)
+		d := ev.Derive(Name, event.TypeCoverageLost, b.of)
+		d.Coverage = &c
+		derived = append(derived, d)
+	}
+	return derived
 }
 
-type snapshot struct {
-	Recent   []entry[act]        `json:"recent"`
-	Doomed   []entry[doom]       `json:"doomed"`
-	Strange  map[string]struct{} `json:"strange"`
-	Overflow time.Time           `json:"overflow,omitzero"`
-}
-
-type entry[V any] struct {
-	Key   string `json:"key"`
-	Value V      `json:"value"`
-}
-
-// Snapshot gives the stage's state as JSON; the same state gives the same bytes.
-func (s *Stage) Snapshot() ([]byte, error) {
+// NextDeadline is when there is more to tell of what the bounds cost; zero: never.
+func (s *Stage) NextDeadline() (at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, err := json.Marshal(snapshot{entries(s.acts.recent), entries(s.acts.doomed), s.strange, s.overflow}, json.Deterministic(true))
-	if err != nil {
-		return nil, fmt.Errorf("identify: snapshot: %w", err)
+	for _, b := range s.bounds() {
+		if t := b.lost.deadline(); !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
-	return b, nil
-}
-
-// Restore takes back what [Stage.Snapshot] gave.
-func (s *Stage) Restore(b []byte) error {
-	var snap snapshot
-	if err := json.Unmarshal(b, &snap); err != nil {
-		return fmt.Errorf("identify: restore: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.acts = newActs()
-	for _, e := range snap.Recent {
-		s.acts.recent.Add(e.Key, e.Value)
-	}
-	for _, e := range snap.Doomed {
-		s.acts.doomed.Add(e.Key, e.Value)
-	}
-	s.strange, s.overflow = snap.Strange, snap.Overflow
-	if s.strange == nil {
-		s.strange = map[string]struct{}{}
-	}
-	return nil
-}
-
-// entries lists an LRU, oldest first, so that adding them again restores it.
-func entries[V any](l *simplelru.LRU[string, V]) []entry[V] {
-	out := make([]entry[V], 0, l.Len())
-	for _, k := range l.Keys() {
-		v, _ := l.Peek(k)
-		out = append(out, entry[V]{k, v})
-	}
-	return out
+	return at
 }
