@@ -260,7 +260,7 @@ func TestGroups(t *testing.T) {
 	d := smallDigest()
 	want := []fact{
 		{"HIGH injection.detected × 2", "11:56:00Z to 11:59:00Z · research 2 · injection in message · injection in https://evil.example"},
-		{"MEDIUM tool.blocked × 4", "11:59:00Z · support 3, ops 1, 2 more"},
+		{"MEDIUM tool.blocked × 4", "11:59:00Z · support 3, ops 1, and 2 more agents"},
 	}
 	if diff := cmp.Diff(want, groupsOf(&d, 2)); diff != "" {
 		t.Error(diff)

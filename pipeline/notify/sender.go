@@ -108,13 +108,10 @@ func (s *sender) encode(a Alert) (p Payload, thread string, err error) {
 	return p, "", err
 }
 
-// posted remembers the thread of an incident as long as it lasts.
+// posted remembers the thread of an incident, also when it ends: what is done about
+// that is told later.
 func (s *sender) posted(a Alert, thread string) {
-	switch {
-	case s.threads == nil || a.Incident == "":
-	case a.Ends:
-		s.threads.end(s.name, a.Incident)
-	default:
+	if s.threads != nil && a.Incident != "" {
 		s.threads.begin(incidentThread{s.name, a.Incident, thread})
 	}
 }

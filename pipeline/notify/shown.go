@@ -14,7 +14,6 @@ import (
 // Bounds in characters of what is shown of a digest's group and of an incident.
 const (
 	maxGroupName   = 100
-	maxGroupAgent  = 64
 	maxExample     = 120
 	maxIncidentLen = 80
 )
@@ -47,15 +46,7 @@ func groupsOf(d *Digest, most int) []fact {
 
 // groupText says when, who and for example what, on one line.
 func groupText(g Group) string {
-	parts := []string{span(g.First, g.Last)}
-	agents := make([]string, 0, len(g.Agents)+1)
-	for _, a := range g.Agents {
-		agents = append(agents, event.Clean(a.Agent, maxGroupAgent)+" "+strconv.FormatUint(a.Count, 10))
-	}
-	if g.MoreAgents > 0 {
-		agents = append(agents, fmt.Sprintf("%d more", g.MoreAgents))
-	}
-	parts = append(parts, join(", ", agents...))
+	parts := []string{span(g.First, g.Last), agentsLine(g)}
 	for _, e := range g.Examples {
 		parts = append(parts, event.Clean(e, maxExample))
 	}

@@ -12,8 +12,9 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/state"
 )
 
-// maxThreads bounds the threads that are remembered, of all targets together: of a
-// forgotten one a further alert begins a new thread.
+// maxThreads bounds the threads that are remembered, of all targets together: the
+// oldest goes, and a further alert of its incident begins another. No incident has
+// the name of an earlier one, so none needs to be forgotten before.
 const maxThreads = 1000
 
 // ThreadStore keeps threads on disk; [state.Queue] is one.
@@ -121,7 +122,7 @@ func (t *threads) begin(th incidentThread) {
 	}
 }
 
-// end forgets the thread of an incident.
+// end forgets a thread that is no more.
 func (t *threads) end(target, incident string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
