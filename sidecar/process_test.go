@@ -31,7 +31,7 @@ type process struct {
 }
 
 // newProcess makes a g0 that is not started yet. In the pipeline $DIR stands for
-// its folder and $INPUT for the inputs.
+// its folder, $ADDRESS for the receiver's and $INPUT for the inputs.
 func newProcess(t *testing.T, pipeline string) *process {
 	t.Helper()
 	address, err := freeAddress()
@@ -44,7 +44,7 @@ func newProcess(t *testing.T, pipeline string) *process {
 		t: t, dir: t.TempDir(), url: "http://" + address,
 		client: &http.Client{Transport: transport, Timeout: patience},
 	}
-	text := strings.NewReplacer("$DIR", p.dir, "$INPUT", `input:
+	text := strings.NewReplacer("$DIR", p.dir, "$ADDRESS", address, "$INPUT", `input:
   broker:
     inputs:
       - g0_receiver: { address: "`+address+`", auth_token: `+testToken+` }

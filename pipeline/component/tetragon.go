@@ -2,11 +2,14 @@ package component
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
+	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
 	"github.com/guard0-ai/g0-sidecar/pipeline/source/tetragon"
+	"github.com/guard0-ai/g0-sidecar/pipeline/source/tetragon/export"
 )
 
 func tetragonSpec() *service.ConfigSpec {
@@ -16,8 +19,11 @@ func tetragonSpec() *service.ConfigSpec {
 		Description("It reconnects for ever. Tetragon does not repeat what happened while nobody listened: such a gap, a "+
 			"dropped event, and an expected policy that is missing, disabled, in error or in monitor mode are told as "+
 			"`coverage.lost`.").
-		Field(service.NewStringField("address").Default(d.Address).
-			Description("Tetragon's gRPC socket, `unix:///path` or `host:port`.")).
+		Field(service.NewStringField("address").Default("").
+			Description("Tetragon's gRPC socket, `unix:///path` or `host:port`. Empty, with no `export_file`: `"+d.Address+"`.")).
+		Field(service.NewStringField("export_file").Default("").
+			Description("File into which Tetragon exports its events as JSON, to be followed instead, over its rotation: nothing is "+
+				"lost while g0 does not run, but nothing watches the policies. See [receiver.md](receiver.md#tetragons-export-file).")).
 		Field(service.NewStringField("allow_list").Default("").
 			Description("Tetragon's own filters, a YAML or JSON list, of what it should send. Empty: everything.")).
 		Field(service.NewStringField("deny_list").Default("").Description("What it should not send.")).
@@ -42,6 +48,11 @@ input:
     expect_policies:
       - { name: g0-openclaw-egress, mode: enforce }
       - { name: g0-openclaw-credential-protection }
+`).
+		Example("From the export", "Where g0 may read Tetragon's log but not its socket.", `
+input:
+  g0_tetragon:
+    export_file: /var/log/tetragon/tetragon.log
 `)
 }
 
@@ -49,7 +60,9 @@ func tetragonConfig(conf *service.ParsedConfig) (tetragon.Config, error) {
 	var g getter
 	tls := conf.Namespace("tls")
 	cfg := tetragon.DefaultConfig()
-	cfg.Address = get(&g, conf.FieldString, "address")
+	if address := get(&g, conf.FieldString, "address"); address != "" {
+		cfg.Address = address
+	}
 	cfg.PollInterval = get(&g, conf.FieldDuration, "poll_interval")
 	cfg.TLS = tetragon.TLS{
 		CAFile:     get(&g, tls.FieldString, "ca_file"),
@@ -72,15 +85,49 @@ func tetragonConfig(conf *service.ParsedConfig) (tetragon.Config, error) {
 	return cfg, g.err()
 }
 
+// exportPath gives the export that is to be followed; "": none.
+func exportPath(conf *service.ParsedConfig, cfg tetragon.Config) (string, error) {
+	var g getter
+	path := get(&g, conf.FieldString, "export_file")
+	address := get(&g, conf.FieldString, "address")
+	if path == "" || g.err() != nil {
+		return "", g.err()
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"address", address != ""}, {"allow_list", len(cfg.AllowList) > 0}, {"deny_list", len(cfg.DenyList) > 0},
+		{"expect_policies", len(cfg.ExpectPolicies) > 0}, {"tls", cfg.TLS != (tetragon.TLS{})},
+	} {
+		if f.given {
+			g.note(fmt.Errorf("export_file: %s is for the gRPC socket: give one of them", f.name))
+		}
+	}
+	return path, g.err()
+}
+
+// exportSink is what the export is read into.
+type exportSink struct{ *intake.Intake }
+
+var _ export.Sink = exportSink{}
+
+// Position is how far the export was read.
+func (s exportSink) Position(name string) string { return s.Counts().Position(name) }
+
 // tetragonInput feeds the journal from Tetragon.
 type tetragonInput struct {
 	reader
-	source *tetragon.Source
-	start  sync.Once
+	run   func(context.Context) error
+	start sync.Once
 }
 
 func (rt *Runtime) newTetragon(conf *service.ParsedConfig, _ *service.Resources) (service.BatchInput, error) {
 	cfg, err := tetragonConfig(conf)
+	if err != nil {
+		return nil, err
+	}
+	path, err := exportPath(conf, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +137,24 @@ func (rt *Runtime) newTetragon(conf *service.ParsedConfig, _ *service.Resources)
 	if rt.Spine == nil {
 		return nil, errNeedsRun
 	}
+	if path != "" {
+		src, err := export.New(path, exportSink{rt.Spine.Intake}, rt.Spine.Board, rt.Log)
+		if err != nil {
+			return nil, err
+		}
+		return &tetragonInput{reader: rt.reader(), run: src.Run}, nil
+	}
 	src, err := tetragon.New(cfg, rt.Spine.Intake, rt.Spine.Board, rt.Log)
 	if err != nil {
 		return nil, err
 	}
 	mode := src.PolicyMode
 	rt.policyMode.Store(&mode)
-	return &tetragonInput{reader: rt.reader(), source: src}, nil
+	return &tetragonInput{reader: rt.reader(), run: src.Run}, nil
 }
 
 // Connect starts the subscriber, which connects and reconnects by itself.
 func (in *tetragonInput) Connect(context.Context) error {
-	in.start.Do(func() { in.spine.Source("tetragon", in.source.Run) })
+	in.start.Do(func() { in.spine.Source("tetragon", in.run) })
 	return nil
 }

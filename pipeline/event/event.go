@@ -281,6 +281,10 @@ type Origin struct {
 	// PolicyMode is the Tetragon policy's mode when the event came, "enforce",
 	// "monitor" or "" for not known.
 	PolicyMode string `json:"policy_mode,omitzero"`
+	// Position is how far what g0 reads has been read with this record, "PLACE
+	// NAME": journalled with it, so that reading goes on there after a crash.
+	// Empty where nothing is read.
+	Position string `json:"position,omitzero"`
 }
 
 // Threat is several events seen as one attack.

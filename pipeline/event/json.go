@@ -208,6 +208,7 @@ func (o Origin) append(w *writer) {
 		w.str("gateway", o.Gateway)
 		w.bool("sensor", o.Sensor)
 		w.str("policy_mode", o.PolicyMode)
+		w.str("position", o.Position)
 	})
 }
 

@@ -42,7 +42,7 @@ func full() *Event {
 			Error: "e", TookNS: 12, Evidence: []string{"1"}},
 		Coverage: &Coverage{What: "w", Reason: "r", Detail: "d", Count: 9, Since: at, Until: at},
 		Baseline: &Baseline{Feature: "rate", Item: "exec", Rate: 9.5, Usual: 1.25, Known: 7},
-		Origin:   Origin{Peer: "127.0.0.1", Token: "t", Agent: "a", Gateway: "g", Sensor: true, PolicyMode: "enforce"},
+		Origin:   Origin{Peer: "127.0.0.1", Token: "t", Agent: "a", Gateway: "g", Sensor: true, PolicyMode: "enforce", Position: "1 f"},
 		Data:     jsontext.Value(`{"ns":1795437901817298702,"x":[1.0,"\u0041"]}`),
 		Raw:      []byte(`{"type":"x"}`),
 		Format:   FormatOpenClaw,

@@ -36,6 +36,8 @@ type counted struct {
 	Types    map[string]uint64 `json:"types"`
 	Actors   map[Actor]uint64  `json:"-"`
 	Unnamed  uint64            `json:"unnamed"` // of actors beyond maxActors or maxName
+	// Positions are how far things have been read, by name: see [event.Origin].
+	Positions map[string]string `json:"positions,omitzero"`
 }
 
 // Actor is the evidence that an event carries about who acted. Counters are kept
@@ -70,6 +72,9 @@ func (c *Counts) add(evs []*event.Event, seq uint64) {
 	defer c.mu.Unlock()
 	c.c.Seq = seq
 	for _, ev := range evs {
+		if ev.Origin.Position != "" {
+			c.keepPosition(ev.Origin.Position)
+		}
 		if ev.Derived() {
 			continue
 		}
@@ -78,6 +83,24 @@ func (c *Counts) add(evs []*event.Event, seq uint64) {
 		c.countType(ev.Type)
 		c.countActor(ev)
 	}
+}
+
+// keepPosition notes how far something has been read. Only g0's own sources give
+// positions, and the pipeline says what they read, so there are few names.
+func (c *Counts) keepPosition(position string) {
+	place, name, _ := strings.Cut(strings.Clone(position), " ")
+	if c.c.Positions == nil {
+		c.c.Positions = map[string]string{}
+	}
+	c.c.Positions[name] = place
+}
+
+// Position is how far what is so called was read when the last of it was
+// journalled; "": nothing of it ever was.
+func (c *Counts) Position(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.c.Positions[name]
 }
 
 func (c *Counts) countType(typ string) {
@@ -92,7 +115,7 @@ func (c *Counts) countType(typ string) {
 
 func (c *Counts) countActor(ev *event.Event) {
 	a := Actor{ev.Source, ev.Origin, ev.Agent.Claim, event.Container{ID: ev.Container.ID, Name: ev.Container.Name}}
-	a.Origin.PolicyMode = ""
+	a.Origin.PolicyMode, a.Origin.Position = "", ""
 	if n, known := c.c.Actors[a]; known {
 		c.c.Actors[a] = n + 1
 		return

@@ -45,22 +45,27 @@ type Record struct {
 //	      byte    version, 1
 //	      varint  Received, seconds since 1970
 //	      uvarint Received, nanoseconds in the second
-//	      byte    flags: 1 = Origin.Sensor
-//	      ID, Format, Origin.Peer, Token, Agent, Gateway, PolicyMode, Raw:
+//	      byte    flags: 1 = Origin.Sensor, 2 = Origin.Position follows
+//	      ID, Format, Origin.Peer, Token, Agent, Gateway, PolicyMode,
+//	      Origin.Position if there is one, Raw:
 //	              uvarint length, bytes
 //
 // The segment's id is random and known to nobody outside: bytes in an event
 // that look like a record do not have it, so that a search for records in a
 // damaged file cannot be fed with forged ones.
 const (
-	headLen    = 24
-	version    = 1
-	flagSensor = 1
+	headLen      = 24
+	version      = 1
+	flagSensor   = 1
+	flagPosition = 2
+	// numTexts is the number of texts, Position among them as the last.
+	numTexts = 8
 	// bodyFixed is the most that a body takes beside the bytes of its fields:
-	// version, flags, a varint of 10 bytes and one of 5, eight lengths of 5.
-	bodyFixed = 2 + 10 + 5 + 8*5
+	// version, flags, a varint of 10 bytes and one of 5, lengths of 5 of the texts
+	// and Raw.
+	bodyFixed = 2 + 10 + 5 + (numTexts+1)*5
 	// maxBody bounds what a length on disk can make us allocate.
-	maxBody = MaxRaw + 7*MaxText + bodyFixed
+	maxBody = MaxRaw + numTexts*MaxText + bodyFixed
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -72,9 +77,9 @@ var (
 )
 
 // texts lists the texts of a record in the order of the layout.
-func (r *Record) texts() [7]string {
+func (r *Record) texts() [numTexts]string {
 	return [...]string{r.ID, string(r.Format), r.Origin.Peer, r.Origin.Token,
-		r.Origin.Agent, r.Origin.Gateway, r.Origin.PolicyMode}
+		r.Origin.Agent, r.Origin.Gateway, r.Origin.PolicyMode, r.Origin.Position}
 }
 
 // check says whether the record may be written at all.
@@ -123,8 +128,14 @@ func appendBody(dst []byte, r *Record) []byte {
 	if r.Origin.Sensor {
 		flags |= flagSensor
 	}
+	texts := r.texts()
+	n := numTexts - 1
+	if r.Origin.Position != "" {
+		flags |= flagPosition
+		n = numTexts
+	}
 	dst = append(dst, flags)
-	for _, s := range r.texts() {
+	for _, s := range texts[:n] {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
@@ -175,13 +186,17 @@ func decodeBody(b []byte, r *Record) error {
 	}
 	c := cursor{b: b, pos: 1}
 	sec, nsec, flags := c.varint(), c.uvarint(), c.byte()
-	if nsec >= uint64(time.Second) || flags&^flagSensor != 0 {
+	if nsec >= uint64(time.Second) || flags&^(flagSensor|flagPosition) != 0 {
 		return errBody
 	}
 	start := c.pos
-	var span [7][2]int
-	for i := range span {
+	var span [numTexts][2]int
+	for i := range numTexts - 1 {
 		span[i][0], span[i][1] = c.field(MaxText)
+	}
+	span[numTexts-1] = [2]int{start, start}
+	if flags&flagPosition != 0 {
+		span[numTexts-1][0], span[numTexts-1][1] = c.field(MaxText)
 	}
 	end := c.pos
 	lo, hi := c.field(MaxRaw)
@@ -192,7 +207,7 @@ func decodeBody(b []byte, r *Record) error {
 	text := func(i int) string { return all[span[i][0]-start : span[i][1]-start] }
 	r.ID, r.Format = text(0), event.Format(text(1))
 	r.Origin = event.Origin{Peer: text(2), Token: text(3), Agent: text(4), Gateway: text(5),
-		PolicyMode: text(6), Sensor: flags&flagSensor != 0}
+		PolicyMode: text(6), Position: text(7), Sensor: flags&flagSensor != 0}
 	r.Received = time.Unix(sec, int64(nsec)).UTC()
 	r.Raw = b[lo:hi:hi]
 	return nil

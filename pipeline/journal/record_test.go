@@ -14,7 +14,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	tests := map[string]*Record{
 		"usual": record(7),
 		"empty": {Received: time.Time{}, Raw: []byte{}},
-		"all":   {ID: "i", Received: time.Unix(-5, 999_999_999).UTC(), Format: "f", Origin: event.Origin{Peer: "p", Token: "t", Agent: "a", Gateway: "g", Sensor: true, PolicyMode: "enforce"}, Raw: []byte("\x00\xff")},
+		"all":   {ID: "i", Received: time.Unix(-5, 999_999_999).UTC(), Format: "f", Origin: event.Origin{Peer: "p", Token: "t", Agent: "a", Gateway: "g", Sensor: true, PolicyMode: "enforce", Position: "1 /f"}, Raw: []byte("\x00\xff")},
 	}
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {
