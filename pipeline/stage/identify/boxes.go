@@ -89,7 +89,7 @@ func (b *boxes) learn(ev *event.Event) (dispute string) {
 func (b *boxes) read(ev *event.Event) *box {
 	x := &box{ID: ev.Container.ID, Name: ev.Container.Name}
 	for name, value := range ev.Labels {
-		if b.r.telling(name) {
+		if b.r.telling(name, value) {
 			if x.Tell == nil {
 				x.Tell = map[string]string{}
 			}

@@ -72,6 +72,7 @@ func TestLabelsOfSandboxes(t *testing.T) {
 		{"of a job", listed, sandbox("cron:1:run:2"), by("", "main"), false},
 		{"no key", listed, map[string]string{labelSandbox: "1"}, by("", "main"), false},
 		{"browser", listed, map[string]string{labelBrowser: "1", labelSession: "agent:research"}, by("research", "main"), false},
+		{"a key without end", listed, sandbox("agent:support:" + strings.Repeat("x", maxTelling)), by("", "main"), false},
 		{"no sandbox", listed, map[string]string{labelSession: "agent:support"}, event.Agent{}, false},
 		{"an agent that is not listed", listed, sandbox("agent:mallory:main"), event.Agent{}, true},
 		{"a gateway of whomever it names", one, sandbox("agent:support:main"), by("support", "main"), false},

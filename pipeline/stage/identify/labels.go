@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
@@ -142,8 +141,19 @@ func (r *Resolver) actor(gateway string) event.Agent {
 	return who
 }
 
+// maxTelling bounds the value of a label that is kept, in bytes: OpenClaw's
+// longest, a session's key, has an agent's id and a peer's in it.
+const maxTelling = 512
+
 // telling says whether a label says anything about whose a container is: no
 // other is kept.
-func (r *Resolver) telling(name string) bool {
-	return strings.HasPrefix(name, "openclaw.") || r.selecting[name]
+func (r *Resolver) telling(name, value string) bool {
+	if len(value) > maxTelling {
+		return false
+	}
+	switch name {
+	case labelSandbox, labelBrowser, labelSession, labelTenant:
+		return true
+	}
+	return r.selecting[name]
 }
