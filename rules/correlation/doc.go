@@ -43,7 +43,8 @@
 //     that the agent asked for), tool.command, network.domain, container.id.
 //   - is: each field named has one of the values listed, or none of those with "!"
 //     in front: {file.name: [SOUL.md], coverage.reason: ["!unknown event"]}. Fields
-//     are baseline.feature, baseline.item, coverage.part (the first word of what is
+//     are baseline.feature, baseline.item, cause.type (of the event from which g0
+//     concluded this one), coverage.part (the first word of what is
 //     lost), coverage.reason, file.name (without its folder; of a rename either
 //     name), file.op.
 //   - where: a Bloblang expression over the event's JSON form without the raw

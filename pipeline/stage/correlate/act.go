@@ -22,7 +22,7 @@ const (
 // meet remembers what the next events may refer to.
 func (e *Engine) meet(ev *event.Event) {
 	if ev.Source != event.SourceG0 {
-		e.last.ID, e.last.Process = ev.ID, ev.Process
+		e.last.ID, e.last.Type, e.last.Process = ev.ID, ev.Type, ev.Process
 	}
 	if ev.Host != "" && ev.Origin.Sensor && (len(e.own) == 0 || e.own[0] != ev.Host) {
 		e.learnHost(ev)
@@ -67,6 +67,17 @@ func (e *Engine) hostOf(ev *event.Event) string {
 	return ev.Host
 }
 
+// unknown is the cause of what happened by itself, or came apart from its cause.
+var unknown event.Event
+
+// causeOf gives what is remembered of the event from which g0 concluded ev.
+func (e *Engine) causeOf(ev *event.Event) *event.Event {
+	if ev.Source == event.SourceG0 && ev.Cause != "" && ev.Cause == e.last.ID {
+		return &e.last
+	}
+	return &unknown
+}
+
 // actOf says from which event g0 concluded ev, "" if from none, and which
 // process acted. The process of a conclusion is that of its cause, which is the
 // event before it.
@@ -74,8 +85,8 @@ func (e *Engine) actOf(ev *event.Event) (act string, pid uint32) {
 	p := ev.Process
 	if ev.Source == event.SourceG0 && ev.Cause != "" {
 		act = valid(ev.Cause)
-		if p == nil && ev.Cause == e.last.ID {
-			p = e.last.Process
+		if p == nil {
+			p = e.causeOf(ev).Process
 		}
 	}
 	if p != nil {

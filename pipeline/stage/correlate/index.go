@@ -175,9 +175,9 @@ func expand(list []string) []string {
 // is noted, so that it is not silent.
 func (e *Engine) fits(t *target) stepMask {
 	var mask stepMask
-	ev := e.doc.ev
+	ev, cause := e.doc.ev, e.causeOf(e.doc.ev)
 	for i := range t.tests {
-		if c := &t.tests[i]; mask&c.bit == 0 && c.cheap(ev) {
+		if c := &t.tests[i]; mask&c.bit == 0 && c.cheap(ev, cause) {
 			if c.where == nil {
 				mask |= c.bit
 				continue
@@ -196,7 +196,7 @@ func (e *Engine) fits(t *target) stepMask {
 }
 
 // cheap is all of the test but its condition.
-func (c *test) cheap(ev *event.Event) bool {
+func (c *test) cheap(ev, cause *event.Event) bool {
 	if len(c.tools) > 0 && (ev.Tool == nil || !slices.Contains(c.tools, ev.Tool.Name)) {
 		return false
 	}
@@ -206,7 +206,7 @@ func (c *test) cheap(ev *event.Event) bool {
 		}
 	}
 	for i := range c.is {
-		if !c.is[i].holds(ev) {
+		if !c.is[i].holds(ev, cause) {
 			return false
 		}
 	}

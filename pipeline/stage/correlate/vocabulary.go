@@ -18,22 +18,24 @@ var fields = map[string]func(*event.Event) bool{
 }
 
 // values are what a rule may name under is. A file that is renamed has two
-// names; other fields have one value.
-var values = map[string]func(*event.Event) (value, other string){
-	"baseline.feature": func(ev *event.Event) (string, string) { return baselineOf(ev).Feature, "" },
-	"baseline.item":    func(ev *event.Event) (string, string) { return baselineOf(ev).Item, "" },
-	"coverage.part": func(ev *event.Event) (string, string) {
+// names; other fields have one value. cause is the event from which g0 concluded
+// ev, the zero event where there is none.
+var values = map[string]func(ev, cause *event.Event) (value, other string){
+	"baseline.feature": func(ev, _ *event.Event) (string, string) { return baselineOf(ev).Feature, "" },
+	"baseline.item":    func(ev, _ *event.Event) (string, string) { return baselineOf(ev).Item, "" },
+	"cause.type":       func(_, cause *event.Event) (string, string) { return cause.Type, "" },
+	"coverage.part": func(ev, _ *event.Event) (string, string) {
 		part, _, _ := strings.Cut(coverageOf(ev).What, " ") // "tetragon policy g0-openclaw-egress"
 		return part, ""
 	},
-	"coverage.reason": func(ev *event.Event) (string, string) { return coverageOf(ev).Reason, "" },
-	"file.name": func(ev *event.Event) (string, string) {
+	"coverage.reason": func(ev, _ *event.Event) (string, string) { return coverageOf(ev).Reason, "" },
+	"file.name": func(ev, _ *event.Event) (string, string) {
 		if ev.File == nil {
 			return "", ""
 		}
 		return baseName(ev.File.Path), baseName(ev.File.NewPath)
 	},
-	"file.op": func(ev *event.Event) (string, string) {
+	"file.op": func(ev, _ *event.Event) (string, string) {
 		if ev.File == nil {
 			return "", ""
 		}
@@ -60,12 +62,12 @@ func baseName(path string) string { return path[strings.LastIndexByte(path, '/')
 
 // oneOf is one field of an is.
 type oneOf struct {
-	of       func(*event.Event) (string, string)
+	of       func(ev, cause *event.Event) (string, string)
 	accepted []string // empty: everything but refused
 	refused  []string
 }
 
-func newOneOf(of func(*event.Event) (string, string), list []string) oneOf {
+func newOneOf(of func(ev, cause *event.Event) (string, string), list []string) oneOf {
 	o := oneOf{of: of}
 	for _, v := range list {
 		if bare, not := strings.CutPrefix(v, "!"); not {
@@ -77,8 +79,8 @@ func newOneOf(of func(*event.Event) (string, string), list []string) oneOf {
 	return o
 }
 
-func (o *oneOf) holds(ev *event.Event) bool {
-	a, b := o.of(ev)
+func (o *oneOf) holds(ev, cause *event.Event) bool {
+	a, b := o.of(ev, cause)
 	return o.accepts(a) || b != "" && o.accepts(b)
 }
 
