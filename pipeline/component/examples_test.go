@@ -80,6 +80,7 @@ func withFiles(t *testing.T, text string) string {
 		"slack-webhook":   "https://hooks.slack.com/services/T0/B0/x",
 		"discord-webhook": "https://discord.com/api/webhooks/1/x",
 		"pagerduty-key":   "0123456789abcdef0123456789abcdef",
+		"heartbeat-url":   "https://hc-ping.com/0123",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)

@@ -32,7 +32,8 @@ func notifySpec() *service.ConfigSpec {
 		Field(service.NewStringListField("extra_types").Default([]any{}).
 			Description("Further types of events to tell of, in every mode and of every severity, such as `baseline.first_seen`.")).
 		Field(service.NewObjectListField("targets", targetFields()...).Default([]any{}).Description("Where to post.")).
-		Example("Slack", "The address comes from a file.", `
+		Field(heartbeatField()).
+		Example("Slack", "The addresses come from files: that of the channel, and that of a dead man's switch.", `
 pipeline:
   processors:
     - g0_notify:
@@ -41,6 +42,8 @@ pipeline:
           - name: ops
             format: slack
             url_file: /run/secrets/slack-webhook
+        heartbeat:
+          url_file: /run/secrets/heartbeat-url
 `).
 		Example("PagerDuty and Discord", "Who is on call is woken by what is critical; Discord gets the rest too.", `
 pipeline:
@@ -69,9 +72,17 @@ pipeline:
 `)
 }
 
-func notifyConfig(conf *service.ParsedConfig) (notify.Config, []notify.Target, error) {
+// notifySettings are the fields of a g0_notify.
+type notifySettings struct {
+	stage     notify.Config
+	targets   []notify.Target
+	heartbeat notify.HeartbeatConfig
+}
+
+func notifyConfig(conf *service.ParsedConfig) (notifySettings, error) {
 	var g getter
-	cfg := notify.Config{
+	var out notifySettings
+	out.stage = notify.Config{
 		Mode:             notify.Mode(get(&g, conf.FieldString, "mode")),
 		Interval:         get(&g, conf.FieldDuration, "interval"),
 		MinSeverity:      getSeverity(&g, conf, "min_severity"),
@@ -80,19 +91,19 @@ func notifyConfig(conf *service.ParsedConfig) (notify.Config, []notify.Target, e
 		MaxUrgentPerHour: get(&g, conf.FieldInt, "max_urgent_per_hour"),
 		ExtraTypes:       getList(&g, conf.FieldStringList, "extra_types"),
 	}
-	var targets []notify.Target
 	for _, t := range getList(&g, conf.FieldObjectList, "targets") {
-		targets = append(targets, targetConfig(&g, t))
+		out.targets = append(out.targets, targetConfig(&g, t))
 	}
-	return cfg, targets, g.err()
+	out.heartbeat = heartbeatConfig(&g, conf)
+	return out, g.err()
 }
 
 func (rt *Runtime) newNotify(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	cfg, targets, err := notifyConfig(conf)
+	cfg, err := notifyConfig(conf)
 	if err != nil {
 		return nil, err
 	}
-	st, err := notify.New(cfg)
+	st, err := notify.New(cfg.stage)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +112,7 @@ func (rt *Runtime) newNotify(conf *service.ParsedConfig, res *service.Resources)
 	}
 	send := func(notify.Alert) {}
 	if rt.Spine != nil {
-		out, err := rt.newOutbox(targets)
+		out, err := rt.newOutbox(cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -115,8 +126,8 @@ func (rt *Runtime) newNotify(conf *service.ParsedConfig, res *service.Resources)
 	})), nil
 }
 
-// newOutbox starts the outbox that delivers alerts.
-func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
+// newOutbox starts the outbox that delivers alerts, and the heartbeat beside it.
+func (rt *Runtime) newOutbox(cfg notifySettings) (*notify.Outbox, error) {
 	q, err := rt.Spine.Queue(spine.OutboxQueue)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -125,13 +136,24 @@ func (rt *Runtime) newOutbox(targets []notify.Target) (*notify.Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("threads: %w", err)
 	}
-	out, err := notify.NewOutbox(q, targets, notify.Options{
+	out, err := notify.NewOutbox(q, cfg.targets, notify.Options{
 		Threads: threads, Log: rt.Log, Board: rt.Spine.Board, UserAgent: "g0/" + rt.Spine.Version(),
 	})
 	if err != nil {
 		return nil, err
 	}
+	beat, err := rt.newHeartbeat(cfg.heartbeat)
+	if err != nil {
+		return nil, err
+	}
 	rt.Spine.Serve("outbox", out)
-	rt.Spine.AddView("outbox", func() any { return out.Status() })
+	rt.Spine.AddView("outbox", func() any {
+		s := out.Status()
+		if beat != nil {
+			is := beat.Status()
+			s.Heartbeat = &is
+		}
+		return s
+	})
 	return out, rt.Spine.AddMetrics(outboxMetrics(out.Status)...)
 }

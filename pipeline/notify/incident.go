@@ -157,21 +157,28 @@ func lossKey(name string) string { return "loss:" + name }
 
 func (m incidents) has(key string) bool { _, ok := m[key]; return ok }
 
-// begin adds an incident, and forgets another if there are too many.
+// begin adds an incident, and forgets another if there are too many: first those
+// that nobody was stopped for.
 func (m incidents) begin(in incident) string {
 	if _, there := m[in.Key]; !there && len(m) >= maxIncidents {
-		delete(m, slices.MinFunc(slices.Collect(maps.Values(m)), func(a, b incident) int {
-			switch {
-			case a.Held != b.Held && a.Held:
-				return 1
-			case a.Held != b.Held:
-				return -1
+		first := in
+		for _, other := range m {
+			if first.Key == in.Key || other.goesBefore(first) {
+				first = other
 			}
-			return cmp.Or(a.Last.Compare(b.Last), strings.Compare(a.Key, b.Key))
-		}).Key)
+		}
+		delete(m, first.Key)
 	}
 	m[in.Key] = in
 	return in.ID
+}
+
+// goesBefore says which of two incidents is forgotten first.
+func (in incident) goesBefore(other incident) bool {
+	if in.Held != other.Held {
+		return other.Held
+	}
+	return cmp.Or(in.Last.Compare(other.Last), strings.Compare(in.Key, other.Key)) < 0
 }
 
 // prune forgets those that have been quiet.

@@ -74,17 +74,10 @@ func (s *sender) post(ctx context.Context, a Alert) (said string, err error) {
 	if err != nil {
 		return "", &sendError{Permanent: true, Reason: s.safe(err.Error())}
 	}
-	resp, err := s.transport.RoundTrip(req)
-	switch {
-	case err != nil && ctx.Err() == context.DeadlineExceeded:
-		return "", &sendError{Reason: fmt.Sprintf("no answer within %s", s.timeout)}
-	case err != nil:
-		return "", &sendError{Reason: s.safe(err.Error())}
+	resp, body, err := s.exchange(req)
+	if err != nil {
+		return "", err
 	}
-	defer resp.Body.Close()
-	// Read to the end, so that the connection can be used again. The status has
-	// decided already; a body that breaks off changes nothing.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	said = s.safe(answerText(resp.StatusCode, body))
 	v := s.judge(resp.StatusCode, resp.Header, body)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 && !v.failed {
@@ -116,6 +109,23 @@ func (s *sender) posted(a Alert, thread string) {
 	}
 }
 
+// exchange makes a request, whose context is bounded by the timeout, and reads
+// what is answered. The error is a *[sendError].
+func (s *sender) exchange(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := s.transport.RoundTrip(req)
+	switch {
+	case err != nil && req.Context().Err() == context.DeadlineExceeded:
+		return nil, nil, &sendError{Reason: fmt.Sprintf("no answer within %s", s.timeout)}
+	case err != nil:
+		return nil, nil, &sendError{Reason: s.safe(err.Error())}
+	}
+	defer resp.Body.Close()
+	// Read to the end, so that the connection can be used again. The status has
+	// decided already; a body that breaks off changes nothing.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return resp, body, nil
+}
+
 // failure says what an answer means that took nothing.
 func (s *sender) failure(resp *http.Response, v verdict, said string) *sendError {
 	e := &sendError{
@@ -138,11 +148,16 @@ func (s *sender) request(ctx context.Context, p Payload) (*http.Request, error) 
 	if req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", p.ContentType)
 	}
+	authorize(req)
+	return req, nil
+}
+
+// authorize does with the user in a URL what a client would, were there one.
+func authorize(req *http.Request) {
 	if user := req.URL.User; user != nil && req.Header.Get("Authorization") == "" {
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}
-	return req, nil
 }
 
 // safe gives text for people: one line, not long, without the target's secrets.

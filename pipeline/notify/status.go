@@ -13,6 +13,8 @@ type Status struct {
 	// Unstored alerts are in memory only.
 	Unstored   int    `json:"unstored"`
 	StoreError string `json:"store_error,omitempty"`
+	// Heartbeat to a dead man's switch; nil where none is configured.
+	Heartbeat *HeartbeatStatus `json:"heartbeat,omitempty"`
 }
 
 // TargetStatus is how it goes with one target. Times are zero where nothing of

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
@@ -187,6 +188,40 @@ func TestSnapshotWhileBusy(t *testing.T) {
 		t.Errorf("snapshot with an event under way: %v", err)
 	}
 	r.Intake.Done(first, last, evs)
+}
+
+// TestAlive wants a guard to be alive while its stream goes on, and not while
+// events wait that it does not take.
+func TestAlive(t *testing.T) {
+	r := open(t, t.TempDir())
+	alive := func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		return r.Alive(ctx)
+	}
+	if err := alive(time.Minute); err != nil {
+		t.Errorf("at rest: %v", err)
+	}
+	r.accept(t, `{"type":"a"}`)
+	r.accept(t, `{"type":"b"}`)
+	if err := alive(10 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a stream that takes nothing: %v", err)
+	}
+	evs, first, last, err := r.Intake.Next(t.Context(), 2)
+	if err != nil || len(evs) != 2 {
+		t.Fatalf("got %d events (%v)", len(evs), err)
+	}
+	goesOn := make(chan error, 1)
+	go func() { goesOn <- alive(time.Minute) }()
+	r.Intake.Done(first, first, evs[:1])
+	r.Intake.Done(last, last, evs[1:])
+	if err := <-goesOn; err != nil {
+		t.Errorf("with a stream that goes on: %v", err)
+	}
+	r.Board.Set("journal", coverage.StateDegraded, "disk full")
+	if err := alive(time.Minute); err == nil || err.Error() != "journal degraded: disk full" {
+		t.Errorf("without a journal: %v", err)
+	}
 }
 
 func TestTimersComeWhenDue(t *testing.T) {

@@ -45,6 +45,23 @@ func (s *Spine) Health() (h Health, ok bool) {
 	return h, h.Parts["journal"].State == coverage.StateConnected
 }
 
+// Alive says whether the guard does its work: the journal can be written, and the
+// stream takes what is in it. Where something waits, it gives the stream until ctx
+// ends to take the next.
+func (s *Spine) Alive(ctx context.Context) error {
+	if j := s.Board.Health()["journal"]; j.State != coverage.StateConnected {
+		return fmt.Errorf("journal %s: %s", j.State, j.Detail)
+	}
+	p := s.Intake.Position()
+	if p.Backlog == 0 {
+		return nil
+	}
+	if err := s.Intake.Applied(ctx, p.Done+1); err != nil {
+		return fmt.Errorf("the stream is stuck at event %d, with %d waiting: %w", p.Done+1, p.Backlog, err)
+	}
+	return nil
+}
+
 // Stats is what GET /stats answers.
 type Stats struct {
 	intake.Totals
