@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"pipeline/spine":                  {"pipeline/event", "pipeline/coverage", "pipeline/journal", "pipeline/state", "pipeline/intake", "pipeline/feed"},
 	"pipeline/feed":                   {"pipeline/event"},
 	"pipeline/redact":                 {},
+	"pipeline/audit":                  {"pipeline/event", "pipeline/coverage"},
 	"pipeline/control":                {"pipeline/event", "pipeline/feed", "pipeline/redact", "pipeline/stage/killswitch"},
 	"pipeline/component":              {"pipeline/", "rules/", "config"},
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "testdata"},

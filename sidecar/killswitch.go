@@ -25,7 +25,7 @@ func killswitchCmd() *cobra.Command {
 		}
 		return control.NewClient(controlSocket(dir)), nil
 	}
-	cmd := group("killswitch", "See who is stopped, stop an agent, resume it", listCmd(client),
+	cmd := group("killswitch", "See who is stopped, stop an agent, resume it", listCmd(client), logCmd(&state),
 		orderCmd("stop", "Stop an agent (gateway:NAME, or --all), whatever the configuration says", client, (*control.Client).Stop),
 		orderCmd("resume", "Let an agent go on", client, (*control.Client).Resume))
 	for _, sub := range cmd.Commands() {

@@ -20,6 +20,8 @@ type listed struct {
 	AutoEnabled bool          `json:"auto_enabled"`
 	Actions     []string      `json:"actions"`
 	Agents      []listedAgent `json:"agents"`
+	// Audit is the head of the audit log.
+	Audit control.AuditHead `json:"audit"`
 }
 
 type listedAgent struct {
@@ -28,7 +30,7 @@ type listedAgent struct {
 }
 
 func listing(ks control.KillSwitch) listed {
-	l := listed{AutoEnabled: ks.AutoEnabled, Actions: ks.Actions, Agents: []listedAgent{}}
+	l := listed{AutoEnabled: ks.AutoEnabled, Actions: ks.Actions, Agents: []listedAgent{}, Audit: ks.Audit}
 	for _, a := range ks.Agents {
 		l.Agents = append(l.Agents, listedAgent{a, ks.Outcome(a)})
 	}
@@ -50,6 +52,7 @@ func printList(out io.Writer, ks control.KillSwitch) error {
 		mode = "automatic"
 	}
 	fmt.Fprintln(out, "kill switch:", mode)
+	fmt.Fprintf(out, "audit log: %d records, head %s\n", ks.Audit.Seq, ks.Audit.Head)
 	if len(ks.Agents) == 0 {
 		_, err := fmt.Fprintln(out, "all agents are armed: nothing was decided about any")
 		return err

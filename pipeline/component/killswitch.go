@@ -6,6 +6,7 @@ import (
 
 	"github.com/benthosdev/benthos/v4/public/service"
 
+	"github.com/guard0-ai/g0-sidecar/pipeline/audit"
 	"github.com/guard0-ai/g0-sidecar/pipeline/control"
 	"github.com/guard0-ai/g0-sidecar/pipeline/enforce"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
@@ -62,6 +63,12 @@ func killswitchSpec() *service.ConfigSpec {
 		).Description("A program of yours that a stop runs, after the file is written. It gets the decision as a line of JSON on "+
 			"standard input, and G0_VERB (stop or resume), G0_SCOPE, G0_AGENT and G0_GATEWAY in its environment. Only root and "+
 			"g0's user may be able to write it.")).
+		Field(service.NewObjectField("audit",
+			service.NewIntField("max_file_bytes").Default(audit.DefaultMaxBytes).LintRule(`root = if this < 1 { ["must be at least 1"] }`).
+				Description("Size of a file of the audit log beyond which a further one is begun."),
+			service.NewIntField("max_files").Default(audit.DefaultMaxFiles).LintRule(`root = if this < 1 { ["must be at least 1"] }`).
+				Description("Older files that are kept; with a further one the oldest is removed."),
+		).Description("The audit log, audit.log in the state folder: every decision, action and order, each line chained to the one before.")).
 		Example("For real", "Three injections in a minute stop an agent; the gateway as a whole is left alone.", `
 pipeline:
   processors:
@@ -141,7 +148,7 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 	if err := rt.register(killswitch.Name, res, sw); err != nil {
 		return nil, err
 	}
-	carryOut := func(enforce.Intent) {}
+	carryOut, record := func(enforce.Intent) {}, func(*event.Event) {}
 	if rt.Spine != nil {
 		if err := rt.Spine.AddMetrics(killswitchMetrics(sw.Status)); err != nil {
 			return nil, err
@@ -150,24 +157,38 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 		if err != nil {
 			return nil, err
 		}
-		worker, err := rt.newWorker(enforce.Options{Actions: actions, Timeout: timeout, Log: rt.Log})
-		if err != nil {
-			return nil, err
-		}
-		carryOut = worker.Enqueue
 		view := control.KillSwitch{AutoEnabled: cfg.AutoEnabled}
 		for _, a := range actions {
 			view.Actions = append(view.Actions, a.Name())
 		}
+		trail, err := rt.newAudit(conf, view)
+		if err != nil {
+			return nil, err
+		}
+		record = func(ev *event.Event) { trail.Append(audit.Of(ev)) }
+		worker, err := rt.newWorker(enforce.Options{Actions: actions, Timeout: timeout, Before: trail.Flush, Log: rt.Log})
+		if err != nil {
+			return nil, err
+		}
+		carryOut = worker.Enqueue
 		rt.Spine.AddView(KillSwitchView, func() any {
 			now := view
 			now.Agents = sw.Status()
+			now.Audit.Seq, now.Audit.Head = trail.Head()
 			return now
 		})
 	}
 	warn := newWarner(rt.Log)
 	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
+		if audited(ev) {
+			record(ev)
+		}
 		result := sw.Apply(ev)
+		for _, d := range result.Derived {
+			if audited(d) {
+				record(d)
+			}
+		}
 		for _, in := range result.Intents {
 			carryOut(in)
 		}

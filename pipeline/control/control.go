@@ -51,6 +51,15 @@ type KillSwitch struct {
 	Actions []string `json:"actions"`
 	// Agents about whom something was decided, by key. The others are armed.
 	Agents []killswitch.AgentStatus `json:"agents"`
+	// Audit is the head of the audit log.
+	Audit AuditHead `json:"audit,omitzero"`
+}
+
+// AuditHead is the last line of the audit log. Noted elsewhere, it shows later
+// whether the log was cut off or written anew.
+type AuditHead struct {
+	Seq  uint64 `json:"seq"`
+	Head string `json:"head"` // hash, hexadecimal
 }
 
 // Agent gives the status of the agent with that key.

@@ -35,7 +35,11 @@ type Options struct {
 	RetryFor time.Duration
 	// Parallel is how many attempts may be under way at once.
 	Parallel int
-	Log      *slog.Logger
+	// Before is called before intents are stored, hence before they are begun: it
+	// makes durable what announces them. Its error is its own to tell and holds up
+	// nothing. nil: nothing to do.
+	Before func(context.Context) error
+	Log    *slog.Logger
 }
 
 // Report takes a killswitch.action event and returns once it is safe: journalled.
@@ -96,7 +100,7 @@ func (w *Worker) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return w.store()
+	return w.store(ctx)
 }
 
 // Run stores what is enqueued and carries out what is stored, first what an
@@ -138,7 +142,7 @@ func (w *Worker) recover() error {
 }
 
 // store puts the fresh intents into the queue.
-func (w *Worker) store() error {
+func (w *Worker) store(ctx context.Context) error {
 	w.storing.Lock()
 	defer w.storing.Unlock()
 	w.mu.Lock()
@@ -146,6 +150,11 @@ func (w *Worker) store() error {
 	w.mu.Unlock()
 	if len(batch) == 0 {
 		return nil
+	}
+	if w.opt.Before != nil {
+		if err := w.opt.Before(ctx); err != nil {
+			w.opt.Log.Error("intents are carried out before they are announced", "err", err)
+		}
 	}
 	entries := make([]state.Entry, len(batch))
 	for i, in := range batch {
@@ -168,7 +177,7 @@ func (w *Worker) store() error {
 
 // storeUntil stores, however often it takes.
 func (w *Worker) storeUntil(ctx context.Context) {
-	try := func() (struct{}, error) { return struct{}{}, w.store() }
+	try := func() (struct{}, error) { return struct{}{}, w.store(ctx) }
 	_, err := backoff.Retry(ctx, try, backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, next time.Duration) {
 			w.opt.Log.Error("intents not stored, so not begun", "err", err, "again_in", next)

@@ -87,6 +87,19 @@ func TestStoredBeforeBegun(t *testing.T) {
 	})
 }
 
+// Nothing is begun before it is announced; what cannot be announced is still done.
+func TestAnnouncedBeforeBegun(t *testing.T) {
+	bubble(t, func(t *testing.T, q Queue) {
+		var order []string
+		note := func(what string, err error) error { order = append(order, what); return err }
+		a := &act{name: "a", do: func(context.Context, Intent) error { return note("do", nil) }}
+		r := start(t, q, Options{Actions: []Action{a}, Before: func(context.Context) error { return note("announce", errors.New("disk full")) }})
+		r.worker.Enqueue(intent(1, Stop, "research"))
+		r.after(0)
+		r.want("order", []string{"announce", "do"}, order)
+	})
+}
+
 func TestFlushWithoutRun(t *testing.T) {
 	bubble(t, func(t *testing.T, q Queue) {
 		w := NewWorker(q, (&book{}).report, Options{Log: quiet(t)})

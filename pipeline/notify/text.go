@@ -69,6 +69,9 @@ func addVerdict(add func(string, ...string), ev *event.Event) {
 	}
 	if k := ev.KillSwitch; k != nil {
 		add("Kill switch", strings.ReplaceAll(k.State, "_", " "), prefixed("by rule ", k.Rule), prefixed("asked by ", k.Actor))
+		if !k.Expires.IsZero() {
+			add("Ends by itself", k.Expires.UTC().Format(time.RFC3339))
+		}
 		add("Reason", k.Reason)
 		add("Error", k.Error)
 	}

@@ -54,8 +54,11 @@ func title(sev event.Severity, who, what string) string {
 
 // who names the narrowest thing that is known of the actor.
 func who(ev *event.Event) string {
-	if ev.Coverage != nil {
+	switch {
+	case ev.Coverage != nil:
 		return "g0"
+	case ev.SwitchKey() == event.EveryAgent:
+		return "all agents"
 	}
 	for _, name := range []string{ev.Agent.Key(), ev.Container.Name, ev.Container.ID, ev.Host} {
 		if name != "" {

@@ -182,6 +182,13 @@ func (s *Spine) recover() error {
 // Queue opens a durable queue of the state file.
 func (s *Spine) Queue(name string) (*state.Queue, error) { return s.state.Queue(name) }
 
+// Dir is the state folder.
+func (s *Spine) Dir() string { return s.opt.Dir }
+
+// Restored is the place in the journal of the snapshot that was restored: what
+// follows it is replayed.
+func (s *Spine) Restored() uint64 { return s.seq }
+
 // State is the state file, for those who read what snapshots saved.
 func (s *Spine) State() *state.DB { return s.state }
 
