@@ -21,11 +21,11 @@ func rulesCmd() *cobra.Command {
 	list := &cobra.Command{
 		Use: "list [FILE|FOLDER...]", Short: "List the built-in rules and those of your files",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := loadRules(args)
+			sets, err := loadRules(args)
 			if err != nil {
 				return err
 			}
-			return listRules(cmd.OutOrStdout(), set.rules)
+			return listRules(cmd.OutOrStdout(), sets)
 		},
 	}
 	test := &cobra.Command{
@@ -33,11 +33,11 @@ func rulesCmd() *cobra.Command {
 		Long: "Run the cases beside the rules: those of the built-in rules, or with arguments those of your own.\n" +
 			"rules.yaml has them in rules.test.yaml. With a case that fails the exit code is 1.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := loadRules(args)
+			sets, err := loadRules(args)
 			if err != nil {
 				return err
 			}
-			return testRules(cmd.OutOrStdout(), set, len(args) > 0)
+			return testRules(cmd.OutOrStdout(), sets[len(sets)-1])
 		},
 	}
 	return group("rules", "List, test and explain correlation rules", list, test, explainCmd())
@@ -54,15 +54,14 @@ func explainCmd() *cobra.Command {
 			return usageError{errors.New("g0 rules explain: wants the id of a rule; g0 rules list shows them")}
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			set, err := loadRules(args[1:])
+			sets, err := loadRules(args[1:])
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(set.rules, func(r correlation.Rule) bool { return strings.EqualFold(r.ID, args[0]) })
-			if i < 0 {
-				return fmt.Errorf("there is no rule %q; g0 rules list shows which there are", args[0])
+			e, err := explain(sets, args[0])
+			if err != nil {
+				return err
 			}
-			e := set.rules[i].Explain(set.files, set.cases)
 			if asJSON {
 				if err := json.MarshalWrite(cmd.OutOrStdout(), e, jsontext.WithIndent("  ")); err != nil {
 					return err
@@ -77,56 +76,79 @@ func explainCmd() *cobra.Command {
 	return cmd
 }
 
-// ruleSet is the built-in rules and those of the user's files, checked together
-// as g0 run does: an id is given once.
+// ruleSet is rules that were read together.
 type ruleSet struct {
 	files []correlation.File
-	own   map[string]bool // names of the user's files
 	rules []correlation.Rule
 	cases []correlation.Cases
 }
 
-func loadRules(paths []string) (ruleSet, error) {
-	own, err := correlation.ReadWithTests(paths...)
+// loadRules gives the built-in rules and, if there are paths, behind them those of
+// the user's files: apart, since files of both may bear one name, but checked
+// together as g0 run does. An id is given once.
+func loadRules(paths []string) ([]ruleSet, error) {
+	sets := []ruleSet{{files: correlation.Builtin()}}
+	if len(paths) > 0 {
+		own, err := correlation.ReadWithTests(paths...)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, ruleSet{files: own})
+	}
+	var all []correlation.File
+	for _, s := range sets {
+		all = append(all, s.files...)
+	}
+	rules, err := correlate.LoadRules(all...)
 	if err != nil {
-		return ruleSet{}, err
-	}
-	set := ruleSet{files: slices.Concat(correlation.Builtin(), own), own: map[string]bool{}}
-	for _, f := range own {
-		set.own[f.Name] = true
-	}
-	if set.rules, err = correlate.LoadRules(set.files...); err != nil {
-		return ruleSet{}, err
+		return nil, err
 	}
 	// Conditions are compiled here as well, so that a mistake in one is told.
-	if _, err := correlate.New(correlate.Config{Rules: set.rules, Compile: component.CompileCondition}); err != nil {
-		return ruleSet{}, err
+	if _, err := correlate.New(correlate.Config{Rules: rules, Compile: component.CompileCondition}); err != nil {
+		return nil, err
 	}
-	set.cases, err = correlation.ParseCases(set.files, correlate.Vocabulary())
-	return set, err
+	for i := range sets {
+		s := &sets[i]
+		if s.rules, err = correlate.LoadRules(s.files...); err != nil {
+			return nil, err
+		}
+		if s.cases, err = correlation.ParseCases(s.files, correlate.Vocabulary()); err != nil {
+			return nil, err
+		}
+	}
+	return sets, nil
 }
 
-func listRules(out io.Writer, rules []correlation.Rule) error {
+func explain(sets []ruleSet, id string) (correlation.Explanation, error) {
+	for _, s := range sets {
+		for i := range s.rules {
+			if strings.EqualFold(s.rules[i].ID, id) {
+				return s.rules[i].Explain(s.files, s.cases), nil
+			}
+		}
+	}
+	return correlation.Explanation{}, fmt.Errorf("there is no rule %q; g0 rules list shows which there are", id)
+}
+
+func listRules(out io.Writer, sets []ruleSet) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSEVERITY\tTHREAT\tKEY\tWINDOW\tFILE\tTITLE")
-	for _, r := range rules {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Severity, r.Type, r.Key, correlation.Short(r.Within), r.File, r.Title)
+	for _, s := range sets {
+		for _, r := range s.rules {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Severity, r.Type, r.Key, correlation.Short(r.Within), r.File, r.Title)
+		}
 	}
 	return w.Flush()
 }
 
 // testRules runs the cases and prints a line a rule, and what is wrong.
-func testRules(out io.Writer, set ruleSet, ownOnly bool) error {
+func testRules(out io.Writer, set ruleSet) error {
 	results, err := correlate.RunCases(set.files, component.CompileCondition)
 	if err != nil {
 		return err
 	}
-	results = slices.DeleteFunc(results, func(r correlate.Result) bool { return ownOnly && !set.own[r.File] })
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, r := range set.rules {
-		if ownOnly && !set.own[r.File] {
-			continue
-		}
 		matches, misses, failed := countCases(r, results)
 		outcome := "ok"
 		switch {
