@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"pipeline/source/tetragon/replay": {},
 	"pipeline/source/docker":          {"pipeline/event", "pipeline/coverage"},
 	"pipeline/stage/identify":         {"pipeline/event"},
+	"pipeline/stage/baseline":         {"pipeline/event"},
 	"pipeline/stage/correlate":        {"pipeline/event", "rules/correlation"},
 	"pipeline/stage/killswitch":       {"pipeline/event", "pipeline/enforce"},
 	"pipeline/enforce":                {"pipeline/event", "pipeline/state"},

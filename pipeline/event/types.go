@@ -74,6 +74,7 @@ const (
 	TypeBaselineFirstSeen   = "baseline.first_seen"         // an agent did what it never did while it was learned
 	TypeBaselineRate        = "baseline.rate"               // an agent does something far more often than it used to
 	TypeBaselineActive      = "baseline.active"             // enough was learned of an agent: what is new is told from now on
+	TypeBaselineAlert       = "baseline.alert"              // a threat or a stop, told to the baseline, which comes before the stages that find them
 	TypeBaselineImportAsk   = "baseline.import_requested"   // a person, or the store, brings an agent's baseline
 	TypeBaselineFreezeAsk   = "baseline.freeze_requested"   // a person ends an agent's learning, or lets it go on
 	TypeBaselineResetAsk    = "baseline.reset_requested"    // a person wants an agent's baseline forgotten
@@ -183,6 +184,7 @@ var types = map[string]typeInfo{
 	TypeBaselineFirstSeen: {SeverityLow, false},
 	TypeBaselineRate:      {SeverityMedium, false},
 	TypeBaselineActive:    {SeverityInfo, false},
+	TypeBaselineAlert:     {SeverityInfo, false},
 	TypeBaselineImportAsk: {SeverityInfo, false},
 	TypeBaselineFreezeAsk: {SeverityInfo, false},
 	TypeBaselineResetAsk:  {SeverityInfo, false},
