@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"pipeline/feed":                   {"pipeline/event"},
 	"pipeline/redact":                 {},
 	"pipeline/audit":                  {"pipeline/event", "pipeline/coverage"},
-	"pipeline/control":                {"pipeline/event", "pipeline/feed", "pipeline/redact", "pipeline/stage/killswitch"},
+	"pipeline/control":                {"pipeline/event", "pipeline/feed", "pipeline/redact", "pipeline/stage/baseline", "pipeline/stage/killswitch"},
 	"pipeline/component":              {"pipeline/", "rules/", "config"},
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "testdata"},
 	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},

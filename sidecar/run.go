@@ -205,6 +205,11 @@ func (b backend) Stats() any  { return b.Spine.Stats(true) }
 
 func (b backend) Events(recent int) *feed.Subscription { return b.Feed.Subscribe(recent) }
 
+func (b backend) Baselines() control.Baselines {
+	all, _ := b.View(component.BaselineView).(control.Baselines)
+	return all
+}
+
 func (b backend) KillSwitch() (control.KillSwitch, bool) {
 	ks, ok := b.View(component.KillSwitchView).(control.KillSwitch)
 	return ks, ok

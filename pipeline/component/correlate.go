@@ -66,6 +66,7 @@ func (rt *Runtime) newCorrelate(conf *service.ParsedConfig, res *service.Resourc
 		for _, d := range derived {
 			warn.security(d)
 			matches.count(d)
+			rt.alarms.Load().tell(d)
 		}
 		return derived
 	})), nil

@@ -194,6 +194,7 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 		}
 		for _, d := range result.Derived {
 			warn.security(d)
+			rt.alarms.Load().tell(d)
 		}
 		return result.Derived
 	})), nil

@@ -35,6 +35,7 @@ type Runtime struct {
 	end        func()
 	rules      knownRules
 	policyMode atomic.Pointer[func(string) string]
+	alarms     atomic.Pointer[alarms] // nil: no g0_baseline
 	// deferred says that inputs leave contents out, see content.go. It is set
 	// before the stream is built.
 	deferred bool
@@ -56,6 +57,7 @@ func Register(env *service.Environment, rt *Runtime) error {
 		env.RegisterBatchInput("g0_docker", dockerSpec(), rt.newDocker),
 		env.RegisterBatchInput("g0_internal", internalSpec(), rt.newInternal),
 		env.RegisterBatchProcessor("g0_identify", identifySpec(), rt.newIdentify),
+		env.RegisterBatchProcessor("g0_baseline", baselineSpec(), rt.newBaseline),
 		env.RegisterBatchProcessor("g0_correlate", correlateSpec(), rt.newCorrelate),
 		env.RegisterBatchProcessor("g0_killswitch", killswitchSpec(), rt.newKillswitch),
 		env.RegisterBatchProcessor("g0_notify", notifySpec(), rt.newNotify),

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/killswitch"
@@ -39,6 +41,10 @@ type Backend interface {
 	// Command journals an operator's command, an event of type typ, and returns
 	// when the stages have decided on it.
 	Command(ctx context.Context, typ string, who event.Agent, asked event.KillSwitch) error
+	// Baselines gives the agents' baselines; nil: the pipeline has none.
+	Baselines() Baselines
+	// Ask is as Command, for an event with a body.
+	Ask(ctx context.Context, typ string, who event.Agent, body jsontext.Value) error
 	// Events shows the last recent events and those to come.
 	Events(recent int) *feed.Subscription
 }

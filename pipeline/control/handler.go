@@ -34,6 +34,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /killswitch", s.status)
 	mux.HandleFunc("POST /killswitch/stop", s.stop)
 	mux.HandleFunc("POST /killswitch/resume", s.resume)
+	s.baselineRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
 	})

@@ -14,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/feed"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/baseline"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/killswitch"
 )
 
@@ -36,6 +38,8 @@ type fake struct {
 	results  killswitch.ActionResult
 	feed     feed.Hub
 	expires  time.Time // of the last command
+
+	baselines *baseline.Stage // nil: none
 }
 
 func newFake() *fake {
@@ -49,6 +53,24 @@ func (*fake) Health() any { return map[string]string{"status": "ok"} }
 func (*fake) Stats() any  { return map[string]int{"accepted": 7} }
 
 func (f *fake) Events(recent int) *feed.Subscription { return f.feed.Subscribe(recent) }
+
+func (f *fake) Baselines() Baselines {
+	if f.baselines == nil {
+		return nil
+	}
+	return f.baselines
+}
+
+// Ask has the stage decide at once.
+func (f *fake) Ask(_ context.Context, typ string, who event.Agent, body jsontext.Value) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, typ+" | "+who.Key())
+	if !f.deaf && f.err == nil {
+		f.baselines.Apply(&event.Event{Source: event.SourceG0, Type: typ, Agent: who, Data: body, Received: time.Now()})
+	}
+	return f.err
+}
 
 func (f *fake) KillSwitch() (KillSwitch, bool) {
 	f.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/intake"
@@ -140,11 +142,18 @@ const applyTime = 10 * time.Second
 // Command journals what an operator asked of the kill switch and returns when the
 // stages have decided on it.
 func (s *Spine) Command(ctx context.Context, typ string, who event.Agent, asked event.KillSwitch) error {
-	ev := &event.Event{
-		Schema: event.SchemaVersion, Source: event.SourceG0, Type: typ, Time: s.opt.Intake.Now(), Agent: who,
-		Severity: event.SeverityOf(typ), KillSwitch: &asked,
-		Stage: "operator", Format: event.FormatG0,
-	}
+	return s.order(ctx, &event.Event{Type: typ, Agent: who, KillSwitch: &asked})
+}
+
+// Ask is as [Spine.Command] for what has a body of its own, a JSON object: the
+// event's Data.
+func (s *Spine) Ask(ctx context.Context, typ string, who event.Agent, body jsontext.Value) error {
+	return s.order(ctx, &event.Event{Type: typ, Agent: who, Data: body})
+}
+
+func (s *Spine) order(ctx context.Context, ev *event.Event) error {
+	ev.Schema, ev.Source, ev.Format, ev.Stage = event.SchemaVersion, event.SourceG0, event.FormatG0, "operator"
+	ev.Time, ev.Severity = s.opt.Intake.Now(), event.SeverityOf(ev.Type)
 	seq, err := s.Intake.Own(ctx, ev)
 	if err != nil {
 		return fmt.Errorf("journal the command: %w", err)

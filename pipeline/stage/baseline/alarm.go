@@ -53,7 +53,7 @@ func (s *Stage) own(ev *event.Event, now int64) {
 		s.freezeAsked(ev)
 		return
 	case event.TypeBaselineResetAsk:
-		s.resetAsked(ev)
+		s.resetAsked(ev, now)
 		return
 	case event.TypeBaselineAlert, event.TypeIdentityConflict:
 		if !ev.Agent.By.Proven() {
@@ -68,5 +68,9 @@ func (s *Stage) own(ev *event.Event, now int64) {
 		return
 	}
 	a.changed = s.seq
-	s.alarm(a, ev.Type, now)
+	typ := ev.Type
+	if typ == event.TypeBaselineAlert && ev.Message != "" { // of the threat
+		typ = event.Clean(ev.Message, maxItem)
+	}
+	s.alarm(a, typ, now)
 }

@@ -41,6 +41,25 @@ func (a Ask) Encode() (jsontext.Value, error) {
 	return b, nil
 }
 
+// ImportOf gives the ask that imports a.
+func ImportOf(a Agent, actor string) (Ask, error) {
+	a.Run = nil
+	b, err := json.Marshal(Document{Schema: Schema, Agents: []Agent{a}}, json.Deterministic(true))
+	if err != nil {
+		return Ask{}, fmt.Errorf("encode baseline of %s: %w", short(a.Agent), err)
+	}
+	return Ask{Actor: actor, Baseline: b}, nil
+}
+
+// WhoOf gives the actor that a is of.
+func WhoOf(a Agent) event.Agent {
+	who := parseKey(a.Agent)
+	if who.gateway {
+		return event.Agent{Gateway: who.name}
+	}
+	return event.Agent{ID: who.name, Gateway: a.Gateway}
+}
+
 // asked reads the ask of ev; false: there is none that can be read.
 func asked(ev *event.Event) (ask Ask, ok bool) {
 	return ask, len(ev.Data) <= MaxAsk && json.Unmarshal(ev.Data, &ask) == nil
@@ -56,9 +75,19 @@ func (s *Stage) freezeAsked(ev *event.Event) {
 	s.sort(a)
 }
 
-func (s *Stage) resetAsked(ev *event.Event) {
-	if a := s.agents[actorOf(ev.Agent)]; a != nil {
-		s.forget(a)
+// resetAsked forgets all but an alert that goes on: what is learned anew must not
+// be what made it necessary.
+func (s *Stage) resetAsked(ev *event.Event, now int64) {
+	old := s.agents[actorOf(ev.Agent)]
+	if old == nil {
+		return
+	}
+	s.forget(old)
+	if !old.underAlert(now, &s.l) {
+		return
+	}
+	if a := s.agent(old.actor, old.of, now); a != nil {
+		a.alert, a.ownAlert, a.held = old.alert, old.ownAlert, old.alert.until-now
 	}
 }
 
@@ -78,10 +107,10 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	if ask.Actor == ActorStore && old != nil && (old.active() || in.State != StateActive) {
 		return
 	}
-	var during alert
 	if old != nil {
-		during = old.alert
 		s.forget(old)
+	} else {
+		old = &agent{}
 	}
 	a := s.agent(who, in.Gateway, now)
 	if a == nil {
@@ -92,7 +121,7 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	a.forgetRun()
 	for s.items > s.l.MaxTotal && s.forgetIdle(a, now) {
 	}
-	a.since, a.alert = min(a.since, now), during
+	a.since, a.alert, a.ownAlert = min(a.since, now), old.alert, old.ownAlert
 	a.activeSince = min(a.activeSince, now)
 	s.sort(a)
 	if a.active() {

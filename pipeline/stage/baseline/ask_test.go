@@ -84,6 +84,22 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetUnderAlert: what is learned anew does not begin with what the agent does
+// under the alert for which it was reset.
+func TestResetUnderAlert(t *testing.T) {
+	who := tokened("research")
+	var s script
+	s.work(who)
+	s.alert(who, event.TypeInjectionDetected)
+	s.ask(t, event.TypeBaselineResetAsk, event.Agent{ID: "research"}, Ask{Actor: "uid:0"})
+	s.exec(who, nmap)
+	_, st := play(t, quick(), s.events)
+	got := statusOf(t, st, "research")
+	if got.Alert == nil || got.Missing == nil || got.Missing.Events != quick().MinEvents {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestImport(t *testing.T) {
 	who, operator := tokened("research"), event.Agent{ID: "research"}
 	doc := exported(t)

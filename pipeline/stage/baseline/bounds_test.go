@@ -61,16 +61,16 @@ func TestItemsAreBounded(t *testing.T) {
 	}
 }
 
-// TestToldIsBounded: an agent that does a thousand new things is told of a
+// TestToldIsBounded: an agent that does 900 new things is told of a
 // hundred times an hour; the rest is counted.
 func TestToldIsBounded(t *testing.T) {
 	who := tokened("research")
 	cfg := quick()
-	cfg.MaxItems = 2000
+	cfg.MaxItems = MaxItems
 	var s script
 	s.work(who)
 	n := len(s.events)
-	for i := range 1000 {
+	for i := range 900 {
 		s.tool(who, "new-"+letters(i))
 	}
 	s.wait(2 * time.Hour)
@@ -86,7 +86,7 @@ func TestToldIsBounded(t *testing.T) {
 			}
 		}
 	}
-	if seen != maxTold || untold != 900 {
+	if seen != maxTold || untold != 800 {
 		t.Errorf("told %d, counted %d", seen, untold)
 	}
 }
@@ -212,7 +212,7 @@ func TestShards(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	st := open(t, quick())
 	for in, want := range map[string]string{
-		`{"version":2}`: "version 2, this g0 reads 1", `{"version":1,"x":1}`: "unknown object member", `[]`: "unable to unmarshal",
+		`{"version":2}`: "version 2, this g0 reads 1", `{"version":1,"x":1}`: "unknown object member", `[]`: "unmarshal JSON array",
 	} {
 		if err := st.Restore([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", in, err, want)
@@ -229,7 +229,7 @@ func TestRestoreRefuses(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for want, set := range map[string]func(*Config){
 		"sightings: 0 is not between 1 and 100":               func(c *Config) { c.Sightings = 0 },
-		"max_items: 10001 is not between 1 and 10000":         func(c *Config) { c.MaxItems = 10_001 },
+		"max_items: 1001 is not between 1 and 1000":           func(c *Config) { c.MaxItems = 1001 },
 		"quarantine: 0s is not between 1m0s and 8760h0m0s":    func(c *Config) { c.Quarantine = 0 },
 		"apart: -1s is not between 0s and 8760h0m0s":          func(c *Config) { c.Apart, c.LookBack = -time.Second, -time.Second },
 		"look_back: 2h0m0s is longer than apart, 1h0m0s":      func(c *Config) { c.LookBack = 2 * time.Hour },

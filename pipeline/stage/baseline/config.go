@@ -9,10 +9,12 @@ import (
 // Bounds of a [Config].
 const (
 	MaxSightings = 100
-	MaxItems     = 10_000
-	MaxTotal     = 2_000_000
-	MaxAgents    = 100_000
-	MaxDepth     = 16
+	// MaxItems of the longest texts, in every feature, still fit into 4 MiB: what a
+	// shard of a snapshot and an import may have.
+	MaxItems  = 1000
+	MaxTotal  = 2_000_000
+	MaxAgents = 100_000
+	MaxDepth  = 16
 	// MaxTime bounds every time of a Config.
 	MaxTime = 365 * 24 * time.Hour
 )

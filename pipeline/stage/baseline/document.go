@@ -85,6 +85,9 @@ type Rate struct {
 	Told    int64   `json:"told,omitzero"`
 }
 
+// Usual is the usual rate in events a minute.
+func (r *Rate) Usual() float64 { return unscore(r.Mean) }
+
 // Point is what was known of a rate when a minute began.
 type Point struct {
 	Minute   int64   `json:"minute"`

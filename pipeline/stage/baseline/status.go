@@ -68,6 +68,17 @@ func (s *Stage) Status() []Status {
 	return out
 }
 
+// Agent gives one agent by its key; false: it is not there.
+func (s *Stage) Agent(key string) (Status, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[parseKey(key)]
+	if a == nil {
+		return Status{}, false
+	}
+	return s.status(a), true
+}
+
 func (s *Stage) status(a *agent) Status {
 	st := Status{
 		Agent: a.key(), State: a.state(), Frozen: a.frozen, Events: a.events,
