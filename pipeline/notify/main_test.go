@@ -13,7 +13,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
-//go:generate go test -count=1 -run 'TestGolden|TestStorm' . -update
+//go:generate go test -count=1 -run TestGolden|TestStorm . -update
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
