@@ -97,7 +97,7 @@ func (s *Spine) eventMetrics() []prometheus.Collector {
 			}
 		}),
 		Counters("g0_events_accepted_by_type_total", "Events from outside by type, since the state folder was made; types that g0 does not know are other.", []string{"type"}, s.acceptedByType),
-		Counters("g0_events_rejected_total", "Events that the receiver refused. A body that cannot be read counts as one.", []string{"reason"}, func(emit Emit) {
+		Counters("g0_events_rejected_total", "Events that the receiver refused, since the state folder was made; what a crash cuts off is not counted. A body that cannot be read counts as one.", []string{"reason"}, func(emit Emit) {
 			for reason, n := range s.Stats(false).RejectedByReason {
 				emit(float64(n), reason)
 			}

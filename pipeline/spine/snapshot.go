@@ -1,6 +1,7 @@
 package spine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (s *Spine) snapshot(ctx context.Context, rest time.Duration) error {
 		return err
 	}
 	s.mu.Lock()
-	if got.seq == s.saved {
+	if got.seq == s.saved && bytes.Equal(got.parts[booksPart], s.savedBooks) {
 		s.mu.Unlock()
 		return nil
 	}
@@ -95,7 +96,7 @@ func (s *Spine) snapshot(ctx context.Context, rest time.Duration) error {
 		return err
 	}
 	s.mu.Lock()
-	s.saved, s.savedAt = got.seq, s.opt.Intake.Now()
+	s.saved, s.savedAt, s.savedBooks = got.seq, s.opt.Intake.Now(), got.parts[booksPart]
 	told := s.onSaved
 	s.mu.Unlock()
 	for stage, shards := range got.shards {
@@ -148,6 +149,9 @@ func (s *Spine) collect(ctx context.Context, rest time.Duration) (collected, err
 	}
 	if got.parts[countsPart], err = s.Intake.Counts().Snapshot(); err != nil {
 		return collected{}, err
+	}
+	if got.parts[booksPart], err = s.saveBooks(); err != nil {
+		return collected{}, fmt.Errorf("snapshot of the books: %w", err)
 	}
 	return got, nil
 }

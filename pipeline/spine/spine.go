@@ -107,11 +107,15 @@ type Spine struct {
 	resolve  func(*event.Event) event.Agent
 	views    map[string]func() any
 	rejects  []func() map[string]uint64
-	failed   uint64
-	saved    uint64    // Seq of the newest snapshot
-	savedAt  time.Time // and when it was taken
-	ticked   time.Time
-	onSaved  []func(stage string, seq uint64, changed []string)
+	former   map[string]uint64 // rejected by former processes
+	// savedBooks are those of the newest snapshot.
+	savedBooks []byte
+	mended     string // what was done to the journal at the start
+	failed     uint64
+	saved      uint64    // Seq of the newest snapshot
+	savedAt    time.Time // and when it was taken
+	ticked     time.Time
+	onSaved    []func(stage string, seq uint64, changed []string)
 
 	// They end in this order: what one still hands on, the next takes.
 	sources, workers, base *group
@@ -154,6 +158,10 @@ func (s *Spine) recover() error {
 			return err
 		}
 	}
+	s.savedBooks = s.parts[booksPart]
+	if err := s.restoreBooks(); err != nil {
+		return err
+	}
 	if err := s.Intake.Recover(s.seq); err != nil {
 		return fmt.Errorf("recover journal: %w", err)
 	}
@@ -164,7 +172,15 @@ func (s *Spine) recover() error {
 	if r.LostTo >= r.LostFrom && r.LostTo > 0 {
 		s.Board.Count("journal", "damaged", r.Detail, r.LostTo-r.LostFrom+1)
 	}
-	if last, err := s.journal.Read(s.journal.Last()); err == nil {
+	s.mended = r.Detail
+	last, err := s.journal.Read(s.journal.Last())
+	if r.TornTail && r.Lost == 0 && err == nil {
+		// A write that a crash interrupts looks like one that was damaged later:
+		// the first was never confirmed, the second was. Nobody can count it.
+		s.Board.Was("journal", "mended", "its end could not be read and was cut off: a write that was not finished, "+
+			"or damage to events that had been accepted", last.Received)
+	}
+	if err == nil {
 		// Tetragon repeats nothing, and the plugin does not post again.
 		s.Board.Was("g0", "not running", "counted from the last event before", last.Received)
 	}

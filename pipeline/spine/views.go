@@ -36,6 +36,10 @@ func (s *Spine) Health() (h Health, ok bool) {
 		Parts: s.Board.Health(), Backlog: s.Intake.Position(),
 		Outbox: s.View("outbox"), Losses: s.Board.Losses(),
 	}
+	if j := h.Parts["journal"]; j.Detail == "" {
+		j.Detail = s.mended
+		h.Parts["journal"] = j
+	}
 	for _, p := range h.Parts {
 		if p.State == coverage.StateDegraded || p.State == coverage.StateDisconnected {
 			h.Status = "degraded"
@@ -67,7 +71,8 @@ func (s *Spine) Alive(ctx context.Context) error {
 // Stats is what GET /stats answers.
 type Stats struct {
 	intake.Totals
-	// Rejected events since the start, and by reason.
+	// Rejected events since the state folder was made, and by reason; what was
+	// rejected since the last snapshot a crash forgets.
 	Rejected         uint64            `json:"rejected"`
 	RejectedByReason map[string]uint64 `json:"rejected_by_reason"`
 	// Failed counts events on which a processor of the user failed.
@@ -88,14 +93,11 @@ type AgentStats struct {
 func (s *Spine) Stats(operator bool) Stats {
 	s.mu.Lock()
 	resolve, failed := s.resolve, s.failed
-	rejects := append([]func() map[string]uint64(nil), s.rejects...)
+	rejected := s.rejected()
 	s.mu.Unlock()
-	st := Stats{Totals: s.Intake.Counts().Totals(), RejectedByReason: map[string]uint64{}, Failed: failed}
-	for _, f := range rejects {
-		for reason, n := range f() {
-			st.RejectedByReason[reason] += n
-			st.Rejected += n
-		}
+	st := Stats{Totals: s.Intake.Counts().Totals(), RejectedByReason: rejected, Failed: failed}
+	for _, n := range rejected {
+		st.Rejected += n
 	}
 	if !operator {
 		return st
