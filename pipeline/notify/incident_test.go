@@ -59,7 +59,8 @@ func TestIncidents(t *testing.T) {
 			{action("10", "a", "disk full", 202*m), ""},
 			{egress("11", "a", 203*m), ""},
 			{resume("12", "a", 204*m), ""},
-			{threat("13", "a", 205*m), "13"},
+			{action("13", "a", "", 220*m), ""}, // long after
+			{threat("14", "a", 221*m), "14"},
 		}},
 		{"quiet ends what nobody was stopped for", []line{
 			{threat("1", "a", 0), "1"},

@@ -222,7 +222,9 @@ func TestStormWithRestarts(t *testing.T) {
 	events := storm(t, 10)
 	for _, mode := range Modes() {
 		t.Run(mode, func(t *testing.T) {
-			newStage := func() *Stage { return stageWith(t, func(c *Config) { c.Mode = Mode(mode) }) }
+			newStage := func() *Stage {
+				return stageWith(t, func(c *Config) { c.Mode, c.MaxPerMinute, c.MaxUrgentPerHour = Mode(mode), 10, 12 })
+			}
 			plain, crashed := map[string]string{}, map[string]string{}
 			keep := func(in map[string]string) func(Alert) {
 				return func(a Alert) {

@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,23 @@ func TestUrgentIsNotLimited(t *testing.T) {
 				t.Fatalf("%s: %d alerts", ev.ID, got)
 			}
 		}
+	}
+}
+
+// TestEndOfALossIsTold wants the end of a loss that was told, whatever else there
+// was to tell.
+func TestEndOfALossIsTold(t *testing.T) {
+	s := stageWith(t, func(c *Config) { c.MaxUrgentPerHour = 1 })
+	lost := s.Apply(lossEvent("1", event.TypeCoverageLost, "tetragon", "stream gap", noon))
+	other := s.Apply(lossEvent("2", event.TypeCoverageLost, "receiver", "full", noon))
+	otherBack := s.Apply(lossEvent("3", event.TypeCoverageRestored, "receiver", "full", noon))
+	back := s.Apply(lossEvent("4", event.TypeCoverageRestored, "tetragon", "stream gap", noon))
+	if diff := cmp.Diff("1 4", idsOf(slices.Concat(lost, other, otherBack, back))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	alerts := s.Apply(newEvent("T", event.TypeTimer, noon.Add(time.Minute)))
+	if len(alerts) != 1 || alerts[0].Digest == nil || alerts[0].Digest.Total != 2 {
+		t.Errorf("then came %+v", alerts)
 	}
 }
 
