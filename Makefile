@@ -25,7 +25,7 @@ test: ## Run the tests, with the race detector
 	$(GO) test -race -timeout 8m ./...
 
 test-slow: ## Run the long tests: crash after crash
-	@$(NEED) go gcc
+	@$(NEED) go gcc redis-server
 	G0_SLOW=1 $(GO) test -race -count=1 -timeout 30m -run Slow ./...
 
 fuzz: ## Look for new inputs that break a parser, 20 s each; their seeds are in make test

@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"pipeline/redact":                 {},
 	"pipeline/audit":                  {"pipeline/event", "pipeline/coverage"},
 	"pipeline/control":                {"pipeline/event", "pipeline/feed", "pipeline/redact", "pipeline/stage/baseline", "pipeline/stage/killswitch"},
+	"pipeline/store":                  {"pipeline/event", "pipeline/coverage", "pipeline/state", "config"},
+	"pipeline/store/storetest":        {"pipeline/store"},
 	"pipeline/component":              {"pipeline/", "rules/", "config"},
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "testdata"},
 	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},

@@ -7,24 +7,21 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The instance's bucket has one key, instanceKey: the sealed id.
-var (
-	instanceBucket = []byte("instance")
-	instanceKey    = []byte("id")
-)
+// The instances' bucket has the sealed id of each stage under its name.
+var instanceBucket = []byte("instance")
 
-// Instance is the random name of this file, made at the first call. Whoever keeps
-// a copy of its shards elsewhere knows by it which are its own.
-func (db *DB) Instance() (string, error) {
-	id := ""
+// Instance is the random name of the stage's shards in this file, made at the
+// first call. Whoever keeps a copy of them elsewhere knows by it which are its own.
+func (s *Shards) Instance() (string, error) {
+	id, key, db := "", []byte(s.stage), s.db
 	err := db.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(instanceBucket)
-		if b == nil || b.Get(instanceKey) == nil {
-			return renewInstance(tx, &id)
+		if b == nil || b.Get(key) == nil {
+			return renewInstance(tx, key, &id)
 		}
-		raw, err := unsealed(instanceKey, b.Get(instanceKey))
+		raw, err := unsealed(key, b.Get(key))
 		if err != nil {
-			return db.corrupt("instance", err)
+			return db.corrupt(fmt.Sprintf("instance of %q", s.stage), err)
 		}
 		id = string(raw)
 		return errUnchanged
@@ -37,19 +34,19 @@ func (db *DB) Instance() (string, error) {
 
 // RenewInstance makes another name: what was written elsewhere under the former
 // is that of a stranger from now on.
-func (db *DB) RenewInstance() (string, error) {
+func (s *Shards) RenewInstance() (string, error) {
 	id := ""
-	if err := db.update(func(tx *bolt.Tx) error { return renewInstance(tx, &id) }); err != nil {
+	if err := s.db.update(func(tx *bolt.Tx) error { return renewInstance(tx, []byte(s.stage), &id) }); err != nil {
 		return "", fmt.Errorf("renew instance: %w", err)
 	}
 	return id, nil
 }
 
-func renewInstance(tx *bolt.Tx, id *string) error {
+func renewInstance(tx *bolt.Tx, key []byte, id *string) error {
 	b, err := tx.CreateBucketIfNotExists(instanceBucket)
 	if err != nil {
 		return err
 	}
 	*id = rand.Text()
-	return b.Put(instanceKey, sealed(instanceKey, []byte(*id)))
+	return b.Put(key, sealed(key, []byte(*id)))
 }

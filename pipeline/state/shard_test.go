@@ -179,7 +179,7 @@ func TestFileWithoutShards(t *testing.T) {
 func TestInstance(t *testing.T) {
 	path := path(t)
 	db := mustOpen(t, path)
-	first, err := db.Instance()
+	first, err := mustShards(t, db).Instance()
 	if err != nil || first == "" {
 		t.Fatal(first, err)
 	}
@@ -187,18 +187,18 @@ func TestInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	db = mustOpen(t, path)
-	if again, err := db.Instance(); again != first || err != nil {
+	if again, err := mustShards(t, db).Instance(); again != first || err != nil {
 		t.Errorf("%q after a restart, want %q: %v", again, first, err)
 	}
-	other, err := db.RenewInstance()
+	other, err := mustShards(t, db).RenewInstance()
 	if err != nil || other == first {
 		t.Errorf("renewed %q: %v", other, err)
 	}
-	if again, err := db.Instance(); again != other || err != nil {
+	if again, err := mustShards(t, db).Instance(); again != other || err != nil {
 		t.Errorf("%q after it was renewed, want %q: %v", again, other, err)
 	}
-	poke(t, db, func(tx *bolt.Tx) error { return tx.Bucket(instanceBucket).Put(instanceKey, []byte("damaged")) })
-	if _, err := db.Instance(); err == nil {
+	poke(t, db, func(tx *bolt.Tx) error { return tx.Bucket(instanceBucket).Put([]byte("baseline"), []byte("damaged")) })
+	if _, err := mustShards(t, db).Instance(); err == nil {
 		t.Error("a damaged name is taken")
 	}
 }

@@ -90,21 +90,10 @@ func checkName(name string) error {
 func (db *DB) Snapshot() (seq uint64, parts map[string][]byte, err error) {
 	err = db.bolt.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(snapshotBucket)
-		raw := b.Get(headKey)
-		if raw == nil {
-			if k, _ := b.Cursor().First(); k != nil {
-				return db.corrupt("snapshot", errors.New("it has no head"))
-			}
-			return nil
+		s, n, err := db.head(b)
+		if err != nil || b.Get(headKey) == nil {
+			return err
 		}
-		head, err := unsealed(headKey, raw)
-		if err == nil && len(head) != 16 {
-			err = fmt.Errorf("head of %d bytes", len(head))
-		}
-		if err != nil {
-			return db.corrupt("snapshot", err)
-		}
-		s, n := binary.BigEndian.Uint64(head), binary.BigEndian.Uint64(head[8:])
 		all := map[string][]byte{}
 		err = b.ForEach(func(k, v []byte) error {
 			if bytes.Equal(k, headKey) {
@@ -131,4 +120,35 @@ func (db *DB) Snapshot() (seq uint64, parts map[string][]byte, err error) {
 		return 0, nil, fmt.Errorf("read snapshot: %w", err)
 	}
 	return seq, parts, nil
+}
+
+// SnapshotSeq is the Seq of the last one saved; 0 where there is none.
+func (db *DB) SnapshotSeq() (seq uint64, err error) {
+	err = db.bolt.View(func(tx *bolt.Tx) error {
+		seq, _, err = db.head(tx.Bucket(snapshotBucket))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read snapshot: %w", err)
+	}
+	return seq, nil
+}
+
+// head gives what the head of the snapshot says; zeros where there is none.
+func (db *DB) head(b *bolt.Bucket) (seq, parts uint64, err error) {
+	raw := b.Get(headKey)
+	if raw == nil {
+		if k, _ := b.Cursor().First(); k != nil {
+			return 0, 0, db.corrupt("snapshot", errors.New("it has no head"))
+		}
+		return 0, 0, nil
+	}
+	head, err := unsealed(headKey, raw)
+	if err == nil && len(head) != 16 {
+		err = fmt.Errorf("head of %d bytes", len(head))
+	}
+	if err != nil {
+		return 0, 0, db.corrupt("snapshot", err)
+	}
+	return binary.BigEndian.Uint64(head), binary.BigEndian.Uint64(head[8:]), nil
 }
