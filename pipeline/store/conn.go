@@ -5,17 +5,18 @@ import (
 	"crypto/tls"
 	"net"
 	"strings"
+	"sync/atomic"
 )
 
 // dial connects to host:port, or to a socket where the address is a path.
 func (r *Redis) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	r.dials.Add(1)
 	nc, err := r.cfg.dial(ctx, address)
-	r.failed.Store(nil)
 	if err != nil {
 		r.failed.Store(&err)
+		return nil, err
 	}
-	return nc, err
+	return &guarded{Conn: nc, failed: &r.failed}, nil
 }
 
 func (c RedisConfig) dial(ctx context.Context, address string) (net.Conn, error) {
@@ -28,7 +29,7 @@ func (c RedisConfig) dial(ctx context.Context, address string) (net.Conn, error)
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, network, address)
 	if err != nil || !c.TLS.Enabled {
-		return guard(nc), err
+		return nc, err
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -45,7 +46,7 @@ func (c RedisConfig) dial(ctx context.Context, address string) (net.Conn, error)
 		_ = nc.Close() // the handshake's error is the one that counts
 		return nil, err
 	}
-	return guard(tc), nil
+	return tc, nil
 }
 
 // guarded is a connection whose answers are bounded. One goroutine uses it at a
@@ -53,13 +54,7 @@ func (c RedisConfig) dial(ctx context.Context, address string) (net.Conn, error)
 type guarded struct {
 	net.Conn
 	replies replies
-}
-
-func guard(c net.Conn) net.Conn {
-	if c == nil {
-		return nil
-	}
-	return &guarded{Conn: c}
+	failed  *atomic.Pointer[error] // of the last answer, nil if it came
 }
 
 func (c *guarded) Write(b []byte) (int, error) {
@@ -71,7 +66,12 @@ func (c *guarded) Write(b []byte) (int, error) {
 func (c *guarded) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if bad := c.replies.feed(b[:n]); bad != nil {
-		return 0, bad
+		n, err = 0, bad
+	}
+	if err != nil {
+		c.failed.Store(&err)
+	} else if c.failed.Load() != nil {
+		c.failed.Store(nil)
 	}
 	return n, err
 }

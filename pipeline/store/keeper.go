@@ -219,10 +219,3 @@ func (k *Keeper) settle(err error) {
 
 // clean is the text of an error, of which a server may have chosen parts.
 func clean(err error) string { return event.Clean(err.Error(), maxDetail) }
-
-func or[T comparable](v, standard T) T {
-	if zero := *new(T); v == zero {
-		return standard
-	}
-	return v
-}

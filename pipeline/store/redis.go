@@ -31,7 +31,7 @@ type Redis struct {
 	client redis.UniversalClient
 	marks  []string
 	dials  atomic.Int64
-	failed atomic.Pointer[error] // of the last attempt to connect, nil if it succeeded
+	failed atomic.Pointer[error] // of the last attempt to connect or to read, nil if it succeeded
 }
 
 var _ Store = (*Redis)(nil)
@@ -112,10 +112,10 @@ func (r *Redis) pipelined(ctx context.Context, fill func(context.Context, redis.
 	return r.explained(err)
 }
 
-// explained adds why there was no connection to an error that only says that it
-// took too long.
+// explained adds what went wrong with the connection to an error that only says
+// that all attempts together took too long.
 func (r *Redis) explained(err error) error {
-	if why := r.failed.Load(); why != nil && err != nil && !answered(err) {
+	if why := r.failed.Load(); why != nil && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", err, *why)
 	}
 	return err

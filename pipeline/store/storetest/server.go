@@ -61,6 +61,16 @@ func RedisTCP(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// TLS starts a server that takes only TLS, with a client certificate of that
+// authority, and gives its address.
+func TLS(t testing.TB, certFile, keyFile, caFile string) string {
+	t.Helper()
+	address := freeAddress(t)
+	_, port, _ := strings.Cut(address, ":")
+	Redis(t, "--bind", "127.0.0.1", "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", caFile)
+	return address
+}
+
 // folder is a temporary one whose name is short enough for a socket.
 func folder(t testing.TB) string {
 	t.Helper()
