@@ -127,6 +127,7 @@ pipeline:
   processors:
     - g0_identify:
         agents: [ { id: research, containers: [ 4f1c0de5a9b3, openclaw-agent-alpha ] } ]
+    - g0_baseline: {}
     - g0_correlate: {}
     - g0_killswitch: {}
     - g0_notify: { mode: realtime }
@@ -140,7 +141,7 @@ const emptyPipeline = `
 input: { g0_feed: {} }
 pipeline:
   threads: 1
-  processors: [ noop: {}, noop: {}, noop: {}, noop: {}, noop: {} ]
+  processors: [ noop: {}, noop: {}, noop: {}, noop: {}, noop: {}, noop: {} ]
 output: { drop: {} }
 metrics: { none: {} }
 `
