@@ -159,7 +159,7 @@ func runFeed(tb testing.TB, f *feed, pipeline string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	text, deferred, err := complete(pipeline)
+	text, deferred, err := complete(pipeline, rt.stages())
 	if err != nil {
 		tb.Fatal(err)
 	}

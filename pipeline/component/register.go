@@ -56,11 +56,7 @@ func Register(env *service.Environment, rt *Runtime) error {
 		env.RegisterBatchInput("g0_tetragon", tetragonSpec(), rt.newTetragon),
 		env.RegisterBatchInput("g0_docker", dockerSpec(), rt.newDocker),
 		env.RegisterBatchInput("g0_internal", internalSpec(), rt.newInternal),
-		env.RegisterBatchProcessor("g0_identify", identifySpec(), rt.newIdentify),
-		env.RegisterBatchProcessor("g0_baseline", baselineSpec(), rt.newBaseline),
-		env.RegisterBatchProcessor("g0_correlate", correlateSpec(), rt.newCorrelate),
-		env.RegisterBatchProcessor("g0_killswitch", killswitchSpec(), rt.newKillswitch),
-		env.RegisterBatchProcessor("g0_notify", notifySpec(), rt.newNotify),
+		rt.registerStages(env),
 		env.RegisterBatchProcessor(contentName, contentSpec(), newContentWriter),
 		env.RegisterBatchOutput(IsolateName, isolateSpec(), func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
 			out, err := newIsolate(conf, rt.board())
@@ -70,6 +66,26 @@ func Register(env *service.Environment, rt *Runtime) error {
 			return out, service.BatchPolicy{}, 1, err
 		}),
 	)
+}
+
+// stages are the stages that there are, in the order of the built-in pipeline.
+func (rt *Runtime) stages() []stageKind {
+	return []stageKind{
+		{"g0_identify", identifySpec(), rt.newIdentify},
+		{"g0_baseline", baselineSpec(), rt.newBaseline},
+		{"g0_correlate", correlateSpec(), rt.newCorrelate},
+		{"g0_killswitch", killswitchSpec(), rt.newKillswitch},
+		{"g0_notify", notifySpec(), rt.newNotify},
+	}
+}
+
+func (rt *Runtime) registerStages(env *service.Environment) error {
+	kinds := rt.stages()
+	errs := []error{env.RegisterBatchProcessor(stagesName, stagesSpec(), newStages(env, kinds))}
+	for _, k := range kinds {
+		errs = append(errs, env.RegisterBatchProcessor(k.name, k.spec, k.make))
+	}
+	return errors.Join(errs...)
 }
 
 var errNeedsRun = errors.New("this input journals what it takes, so it works only under g0 run")

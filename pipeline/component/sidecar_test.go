@@ -54,7 +54,6 @@ func indent(s string, n int) string {
 
 const (
 	identifyYAML   = "- g0_identify: {}"
-	baselineYAML   = "- g0_baseline: {}"
 	correlateYAML  = "- g0_correlate: {}"
 	killswitchYAML = "- g0_killswitch: { auto_enabled: true, file: $DIR/killswitch }"
 	notifyYAML     = "- g0_notify: {}"
@@ -64,7 +63,7 @@ const (
 // stages are the default processors, one a line, with what a user puts between.
 func stages(between ...string) string { return strings.Join(between, "\n") }
 
-func allStages() string { return stages(identifyYAML, baselineYAML, correlateYAML, killswitchYAML, notifyYAML) }
+func allStages() string { return stages(identifyYAML, correlateYAML, killswitchYAML, notifyYAML) }
 
 // start runs a sidecar on dir.
 func start(t *testing.T, dir, yaml string) *sidecar {

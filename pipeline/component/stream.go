@@ -41,7 +41,7 @@ func NewStream(env *service.Environment, rt *Runtime, name, text string, lookup 
 		return nil, err
 	}
 	rt.unidentified = have["g0_identify"] == 0
-	guarded, deferred, err := complete(text)
+	guarded, deferred, err := complete(text, rt.stages())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -144,9 +144,9 @@ func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string
 
 // complete adds to a pipeline what g0 wants of every one: [IsolateName] around
 // the output, no metrics where none are asked for, since Benthos's timers take
-// time at each event (docs/performance.md) and nobody reads them, and contents
-// written late, if deferred says so.
-func complete(text string) (completed string, deferred bool, err error) {
+// time at each event (docs/performance.md) and nobody reads them, contents
+// written late, if deferred says so, and stages of these kinds fused.
+func complete(text string, kinds []stageKind) (completed string, deferred bool, err error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
 		return "", false, err
@@ -174,6 +174,7 @@ func complete(text string) (completed string, deferred bool, err error) {
 		root.Content = append(root.Content, scalar("metrics"), mapping("none", nothing()))
 	}
 	deferred = deferContents(root)
+	fuse(root, kinds)
 	b, err := yaml.Marshal(&doc)
 	return string(b), deferred, err
 }
