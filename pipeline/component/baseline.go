@@ -1,10 +1,14 @@
 package component
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/benthosdev/benthos/v4/public/service"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/baseline"
+	"github.com/guard0-ai/g0-sidecar/pipeline/store"
 )
 
 // BaselineView is the name under which the control socket finds the baselines, a
@@ -50,6 +54,7 @@ func baselineSpec() *service.ConfigSpec {
 			Description("Agents; beyond it the one that is not active and was not seen for longest is forgotten, and that is told.")).
 		Field(service.NewIntField("depth").Default(d.Depth).
 			Description("Folders of a path that tell areas of files apart.")).
+		Fields(storeFields()...).
 		Example("Agents that read their keys", "Their policy reports each read of a credential; that is their normal work, and holds up no learning.", `
 pipeline:
   processors:
@@ -100,9 +105,15 @@ func (rt *Runtime) newBaseline(conf *service.ParsedConfig, _ *service.Resources)
 			return nil, err
 		}
 		rt.Spine.AddView(BaselineView, func() any { return st })
+		if err := rt.Spine.AddMetrics(baselineMetrics(st.Totals)...); err != nil {
+			return nil, err
+		}
 		alarms := newAlarms(rt.Spine)
 		rt.Spine.Serve("baseline alerts", alarms)
 		rt.alarms.Store(alarms)
+	}
+	if _, err := rt.newKeeper(conf, baseline.Name, func(r store.Record) { rt.adopt(st, r) }); err != nil {
+		return nil, err
 	}
 	warn := newWarner(rt.Log)
 	return newStageProcessor(rt.Spine, deriving(func(ev *event.Event) []*event.Event {
@@ -112,4 +123,40 @@ func (rt *Runtime) newBaseline(conf *service.ParsedConfig, _ *service.Resources)
 		}
 		return derived
 	})), nil
+}
+
+// adopt asks for the import of what the store has of an agent that is not known
+// here.
+func (rt *Runtime) adopt(st *baseline.Stage, r store.Record) {
+	ev, err := adoption(st, r)
+	if err == nil {
+		// The keeper waits; when g0 stops, the intake ends after it.
+		_, err = rt.Spine.Intake.Own(context.Background(), ev)
+	}
+	if err != nil {
+		rt.Spine.Board.Count("baseline", "not taken over from the store", event.Clean(err.Error(), 200), 1)
+	}
+}
+
+func adoption(st *baseline.Stage, r store.Record) (*event.Event, error) {
+	doc, err := st.Parse(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if len(doc.Agents) != 1 || doc.Agents[0].Agent != r.Key {
+		return nil, fmt.Errorf("the record of %q is of another agent", r.Key)
+	}
+	ask, err := baseline.ImportOf(doc.Agents[0], baseline.ActorStore)
+	if err != nil {
+		return nil, err
+	}
+	body, err := ask.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return &event.Event{
+		Schema: event.SchemaVersion, Source: event.SourceG0, Type: event.TypeBaselineImportAsk, Time: r.Updated,
+		Severity: event.SeverityOf(event.TypeBaselineImportAsk), Agent: baseline.WhoOf(doc.Agents[0]),
+		Stage: baseline.ActorStore, Data: body, Format: event.FormatG0,
+	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/notify"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
+	"github.com/guard0-ai/g0-sidecar/pipeline/stage/baseline"
 	"github.com/guard0-ai/g0-sidecar/pipeline/stage/killswitch"
 	"github.com/guard0-ai/g0-sidecar/rules/correlation"
 )
@@ -73,5 +74,17 @@ func outboxMetrics(status func() notify.Status) []prometheus.Collector {
 			each(func(t notify.TargetStatus) float64 { return float64(t.Failed) })),
 		spine.Gauges("g0_outbox_unstored_alerts", "Alerts that are in memory only, since the state file cannot be written.", nil,
 			func(emit spine.Emit) { emit(float64(status().Unstored)) }),
+	}
+}
+
+// baselineMetrics tell how far agents are known.
+func baselineMetrics(totals func() baseline.Totals) []prometheus.Collector {
+	return []prometheus.Collector{
+		spine.Gauges("g0_baseline_agents", "Agents with a baseline, by state.", []string{"state"}, func(emit spine.Emit) {
+			t := totals()
+			emit(float64(t.Learning), baseline.StateLearning)
+			emit(float64(t.Active), baseline.StateActive)
+		}),
+		spine.Gauges("g0_baseline_items", "Items in all baselines.", nil, func(emit spine.Emit) { emit(float64(totals().Items)) }),
 	}
 }

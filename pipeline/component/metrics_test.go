@@ -39,7 +39,7 @@ func measured(t *testing.T) *sidecar {
 	t.Cleanup(hook.Close)
 	dir := t.TempDir()
 	notify := "- g0_notify: { mode: realtime, targets: [ { name: hook, url: \"" + hook.URL + "\" } ] }"
-	s := start(t, dir, pipeline(dir, stages(identifyYAML, correlateYAML, killswitchYAML, notify), "drop: {}"))
+	s := start(t, dir, pipeline(dir, stages(identifyYAML, "- g0_baseline: {}", correlateYAML, killswitchYAML, notify), "drop: {}"))
 	s.post(injection + "\n{}\n" + action + "\n" + `{"type":"made.up.by.research","agentId":"research"}`)
 	s.until("delivery", func() bool {
 		return bytes.Contains(s.scrape(), []byte("g0_outbox_delivered_alerts_total{target=\"hook\"} "))

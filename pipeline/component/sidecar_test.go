@@ -63,7 +63,9 @@ const (
 // stages are the default processors, one a line, with what a user puts between.
 func stages(between ...string) string { return strings.Join(between, "\n") }
 
-func allStages() string { return stages(identifyYAML, correlateYAML, killswitchYAML, notifyYAML) }
+func allStages() string {
+	return stages(identifyYAML, "- g0_baseline: {}", correlateYAML, killswitchYAML, notifyYAML)
+}
 
 // start runs a sidecar on dir.
 func start(t *testing.T, dir, yaml string) *sidecar {

@@ -134,8 +134,12 @@ const importers = 64
 // there. All of it is checked before any of it is taken.
 func (s *Server) importBaseline(w http.ResponseWriter, r *http.Request, b Baselines) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, baseline.MaxDocument))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the document is larger than %d bytes", baseline.MaxDocument))
+		return
+	}
 	if err != nil {
-		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("read document: %v", err))
+		fail(w, http.StatusBadRequest, fmt.Sprintf("read document: %v", err))
 		return
 	}
 	doc, err := b.Parse(body)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
@@ -65,7 +66,12 @@ func (f *fake) Baselines() Baselines {
 func (f *fake) Ask(_ context.Context, typ string, who event.Agent, body jsontext.Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked = append(f.asked, typ+" | "+who.Key())
+	var ask baseline.Ask
+	if err := json.Unmarshal(body, &ask); err != nil {
+		return err
+	}
+	kind, _, _ := strings.Cut(ask.Actor, ":")
+	f.asked = append(f.asked, typ+" | "+who.Key()+" | "+kind)
 	if !f.deaf && f.err == nil {
 		f.baselines.Apply(&event.Event{Source: event.SourceG0, Type: typ, Agent: who, Data: body, Received: time.Now()})
 	}

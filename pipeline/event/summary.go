@@ -115,6 +115,8 @@ func (e *Event) ownSummary() string {
 		return e.Threat.Rule + " " + e.Threat.Title + colon(e.Threat.Narrative)
 	case e.KillSwitch != nil:
 		return e.killSwitchSummary()
+	case e.Baseline != nil && e.Type == TypeBaselineFirstSeen:
+		return "new " + e.Baseline.Feature + colon(e.Baseline.Item)
 	case e.Type == TypeIdentityConflict:
 		return "claims to be " + e.Agent.Claim + ", is " + e.Agent.Key() + colon(e.Message)
 	default:

@@ -42,6 +42,8 @@ func TestSummary(t *testing.T) {
 		{"action", Event{Source: SourceG0, Type: TypeKillSwitchAction, KillSwitch: &KillSwitch{Action: "file", Verified: true}}, "kill switch action file done and verified"},
 		{"action, not verified", Event{Source: SourceG0, Type: TypeKillSwitchAction, KillSwitch: &KillSwitch{Action: "file"}}, "kill switch action file done, not verified"},
 		{"action, error", Event{Source: SourceG0, Type: TypeKillSwitchAction, KillSwitch: &KillSwitch{Action: "file", Error: "e"}}, "kill switch action file did not work: e"},
+		{"first seen", Event{Source: SourceG0, Type: TypeBaselineFirstSeen, Baseline: &Baseline{Feature: "binary", Item: "/usr/bin/nmap"}}, "new binary: /usr/bin/nmap"},
+		{"rate", Event{Source: SourceG0, Type: TypeBaselineRate, Baseline: &Baseline{Feature: "rate"}, Message: "exec: 90 events"}, "baseline rate: exec: 90 events"},
 		{"conflict", Event{Source: SourceG0, Type: TypeIdentityConflict, Agent: Agent{ID: "a", Claim: "b"}}, "claims to be b, is a"},
 		{"timer", Event{Source: SourceG0, Type: TypeTimer}, "timer fired"},
 		{"unknown", Event{Source: SourceOpenClaw, Type: "my.new_type"}, "my new type"},

@@ -3,6 +3,7 @@ package baseline
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
@@ -28,6 +29,18 @@ func parseKey(key string) actor {
 		return actor{name, true}
 	}
 	return actor{name: key}
+}
+
+// maxGateway bounds a gateway's name in bytes: with its prefix it is the name of a
+// shard, whose own bound is 255.
+const maxGateway = 200
+
+// sound says whether the name can stand in a document and name a shard.
+func (a actor) sound() bool {
+	if a.gateway {
+		return a.name != "" && len(a.name) <= maxGateway && utf8.ValidString(a.name)
+	}
+	return event.ValidAgentID(a.name)
 }
 
 // key is [event.Agent.Key].
@@ -64,7 +77,7 @@ type agent struct {
 	counted  int64    // when an event was last learned from
 	causes   []string // of the alerts that g0 itself told of, newest last
 
-	told    budget
+	told    [features]budget
 	claimed [features]int64 // something merely claimed is not to be told again before
 	lost    [features]loss
 }

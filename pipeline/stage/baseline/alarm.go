@@ -11,7 +11,7 @@ func (s *Stage) alarm(a *agent, typ string, now int64) {
 		if a.of == "" {
 			return
 		}
-		if g := s.agent(actor{a.of, true}, "", now); g != nil {
+		if g := s.agent(actor{a.of, true}, "", a, now); g != nil {
 			g.alarm(typ, now, &s.l)
 		}
 		return

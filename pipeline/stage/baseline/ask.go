@@ -71,7 +71,7 @@ func (s *Stage) freezeAsked(ev *event.Event) {
 	if !ok || a == nil {
 		return
 	}
-	a.frozen, a.changed = ask.Freeze, s.seq
+	a.frozen, a.used, a.changed = ask.Freeze, s.seq, s.seq
 	s.sort(a)
 }
 
@@ -86,7 +86,7 @@ func (s *Stage) resetAsked(ev *event.Event, now int64) {
 	if !old.underAlert(now, &s.l) {
 		return
 	}
-	if a := s.agent(old.actor, old.of, now); a != nil {
+	if a := s.agent(old.actor, old.of, nil, now); a != nil {
 		a.alert, a.ownAlert, a.held = old.alert, old.ownAlert, old.alert.until-now
 	}
 }
@@ -112,7 +112,7 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	} else {
 		old = &agent{}
 	}
-	a := s.agent(who, in.Gateway, now)
+	a := s.agent(who, in.Gateway, nil, now)
 	if a == nil {
 		return
 	}

@@ -206,16 +206,15 @@ func TestParse(t *testing.T) {
 	item := func(text string) string {
 		return one(`"features":{"tool":[{"item":` + text + `,"first":1,"last":1,"count":1}]}`)
 	}
-	many := func(n int) string {
-		var b strings.Builder
-		b.WriteString(`"features":{"tool":[`)
+	many := func(n int) string { // counted before they are read
+		return one(`"features":{"tool":[` + strings.Repeat(`{},`, n-1) + `{}]}`)
+	}
+	distinct := func(n int) string {
+		var items []string
 		for i := range n {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			fmt.Fprintf(&b, `{"item":"t%d","first":1,"last":1,"count":1}`, i)
+			items = append(items, fmt.Sprintf(`{"item":"t%d","first":1,"last":1,"count":1}`, i))
 		}
-		return one(b.String() + `]}`)
+		return one(`"features":{"tool":[` + strings.Join(items, ",") + `]}`)
 	}
 	for _, tc := range []struct{ name, in, err string }{
 		{"none", head + `]}`, ""},
@@ -223,7 +222,7 @@ func TestParse(t *testing.T) {
 		{"other version", `{"schema":"g0.baseline/2","agents":[],"more":1}`, `schema is "g0.baseline/2", this g0 reads "g0.baseline/1"`},
 		{"no schema", `{}`, `schema is "", this g0 reads "g0.baseline/1"`},
 		{"a million items", many(1_000_000), "it has 1000000 items, at most 500000"},
-		{"too many of a feature", many(501), "agent a has 501 items of feature tool, at most 500 (max_items)"},
+		{"too many of a feature", distinct(501), "agent a has 501 items of feature tool, at most 500 (max_items)"},
 		{"too large", strings.Repeat(" ", MaxDocument+1), "it has 67108865 bytes, at most 67108864"},
 		{"no JSON", "schema", "jsontext: invalid character 's'"},
 		{"unknown key", one(`"features":{},"more":1`), `unknown object member name "more"`},

@@ -110,7 +110,7 @@ func (s *Stage) act(ev *event.Event, now int64) {
 		s.claim(ev, who, now)
 		return
 	}
-	a := s.agent(who, ev.Agent.Gateway, now)
+	a := s.agent(who, ev.Agent.Gateway, nil, now)
 	if a == nil {
 		return
 	}
@@ -148,12 +148,13 @@ func (s *Stage) newItem(a *agent, f found, now int64) *item {
 	return it
 }
 
-// agent gives the agent who, new if need be; nil: there is no room for another.
-// of is the gateway that runs it, "" where that is not known.
-func (s *Stage) agent(who actor, of string, now int64) *agent {
+// agent gives the agent who, new if need be; nil: there is no room for another, at
+// least not without forgetting keep. of is the gateway that runs it, "" where that
+// is not known.
+func (s *Stage) agent(who actor, of string, keep *agent, now int64) *agent {
 	a := s.agents[who]
 	if a == nil {
-		if len(s.agents) >= s.l.MaxAgents && !s.forgetIdle(nil, now) {
+		if !who.sound() || len(s.agents) >= s.l.MaxAgents && !s.forgetIdle(keep, now) {
 			s.note(&s.lost, &s.lost.Refused, now)
 			return nil
 		}
@@ -166,7 +167,7 @@ func (s *Stage) agent(who actor, of string, now int64) *agent {
 	if !a.active() && !a.frozen {
 		s.idle.Add(a.actor, struct{}{})
 	}
-	if of != "" && of != a.of && !who.gateway {
+	if of != "" && of != a.of && !who.gateway && (actor{of, true}).sound() {
 		a.of = strings.Clone(of)
 	}
 	a.used, a.changed = s.seq, s.seq

@@ -247,3 +247,58 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestFloodHidesNothing: a flood of one feature keeps nothing of another from being
+// told.
+func TestFloodHidesNothing(t *testing.T) {
+	who := tokened("research")
+	var s script
+	s.work(who)
+	for i := range 2 * maxTold {
+		s.add(event.Event{
+			Source: event.SourceTetragon, Type: event.TypeProcessExit, Agent: who,
+			File: &event.File{Path: "/" + letters(i) + "/x", Op: "read"},
+		})
+	}
+	n := len(s.events)
+	s.exec(who, nmap)
+	st := open(t, quick())
+	var told []string
+	for _, ev := range s.events {
+		told = append(told, lines(st.Apply(ev))...)
+	}
+	want := []string{fmt.Sprintf("e%d-baseline-0 baseline.first_seen medium binary %s", n+1, nmap)}
+	if diff := cmp.Diff(want, from(n+1, told)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAlertNeedsRoom: the gateway's record must not push out the very agent whose
+// alert it takes up.
+func TestAlertNeedsRoom(t *testing.T) {
+	cfg := quick()
+	cfg.MaxAgents = 1
+	var s script
+	s.alert(event.Agent{ID: "research", Gateway: "main", By: event.ByToken}, event.TypeInjectionDetected)
+	_, st := play(t, cfg, s.events)
+	if got := statusOf(t, st, "research"); got.Alert == nil || st.items != 1 {
+		t.Errorf("%+v, %d items", got, st.items)
+	}
+}
+
+// TestNames: an actor whose name no document can hold is not taken up, since the
+// state could not be restored.
+func TestNames(t *testing.T) {
+	var s script
+	for _, who := range []event.Agent{
+		{ID: "../x", By: event.ByToken}, {Gateway: strings.Repeat("g", 300), By: event.ByKernel}, {Gateway: "\xff", By: event.ByKernel},
+		{ID: "research", Gateway: "\xff", By: event.ByToken},
+	} {
+		s.alert(who, event.TypeInjectionDetected)
+		s.wait(2 * time.Hour)
+	}
+	_, st := play(t, quick(), s.events)
+	if got := st.Status(); len(got) != 1 || got[0].Agent != "research" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -106,7 +106,7 @@ type Run struct {
 	Until    int64    `json:"until,omitzero"`
 	OwnAlert int64    `json:"own_alert,omitzero"`
 	Causes   []string `json:"causes,omitempty"`
-	Told     budget   `json:"told,omitzero"`
+	Told     []budget `json:"told,omitempty"`
 	Claimed  []int64  `json:"claimed,omitempty"`
 	Lost     []loss   `json:"lost,omitempty"`
 }
@@ -206,9 +206,11 @@ const (
 )
 
 func (a *Agent) check() error {
-	who := parseKey(a.Agent)
-	if !who.gateway && !event.ValidAgentID(who.name) || who.name == "" || len(a.Agent) > maxItem || len(a.Gateway) > maxItem {
+	if !parseKey(a.Agent).sound() {
 		return errors.New("is no agent id and not gateway:NAME")
+	}
+	if a.Gateway != "" && !(actor{a.Gateway, true}).sound() {
+		return fmt.Errorf("gateway %q is no gateway's name", short(a.Gateway))
 	}
 	if a.State != StateLearning && a.State != StateActive {
 		return fmt.Errorf("state %q is neither %s nor %s", short(a.State), StateLearning, StateActive)

@@ -123,8 +123,8 @@ func (a *agent) appendRun(dst []byte) []byte {
 	if len(a.causes) > 0 {
 		dst = appendAny(dst, "causes", a.causes)
 	}
-	if a.told != (budget{}) {
-		dst = appendAny(dst, "told", a.told)
+	if a.told != ([features]budget{}) {
+		dst = appendAny(dst, "told", a.told[:])
 	}
 	if a.claimed != ([features]int64{}) {
 		dst = appendAny(dst, "claimed", a.claimed[:])
@@ -183,7 +183,8 @@ func (s *Stage) fill(a *agent, in *Agent) {
 	if run := in.Run; run != nil {
 		a.used, a.changed, a.counted, a.ownAlert = run.Used, run.Changed, run.Counted, run.OwnAlert
 		a.alert = alert{run.AlertOf, run.AlertAt, run.Until}
-		a.causes, a.told = slices.Clone(run.Causes), run.Told
+		a.causes = slices.Clone(run.Causes)
+		copy(a.told[:], run.Told)
 		copy(a.claimed[:], run.Claimed)
 		copy(a.lost[:], run.Lost)
 	}

@@ -42,7 +42,7 @@ func (s *Stage) tellNew(ev *event.Event, a *agent, it *item, i int, f feature, n
 	if !a.active() || s.muted(it.told, now) {
 		return
 	}
-	if !a.told.take(now) {
+	if !a.told[f].take(now) {
 		s.note(&a.lost[f], &a.lost[f].Untold, now)
 		return
 	}
@@ -100,7 +100,7 @@ func (s *Stage) tellRate(ev *event.Event, it *item, i int, now int64) {
 	r := it.rate
 	d := ev.Derive(Name, event.TypeBaselineRate, Name+"-"+strconv.Itoa(i))
 	d.Baseline = &event.Baseline{
-		Feature: rateFeature, Item: it.text, Rate: float64(r.count), Usual: r.known.usual(), Known: int(r.known.minutes),
+		Feature: rateFeature, Item: it.text, Rate: float64(r.count), Usual: r.known.usual(),
 	}
 	d.Message = fmt.Sprintf("%s: %d events in this minute so far, where %.0f are usual", it.text, r.count, d.Baseline.Usual)
 	s.out = append(s.out, d)

@@ -12,13 +12,14 @@ import (
 const (
 	// hour is how often the same loss is told, and the time of a [budget].
 	hour = 60 * 60
-	// maxTold is how many new things are told of one agent within an hour.
+	// maxTold is how many new items of a feature are told of one agent within an
+	// hour. Each feature has its own, so that a flood of one hides nothing of another.
 	maxTold = 100
 	// maxLosses is how many losses one event tells of.
 	maxLosses = 64
 )
 
-// budget bounds what is told of one agent.
+// budget bounds what is told of one feature of an agent.
 type budget struct {
 	From  int64 `json:"from,omitzero"` // Unix seconds
 	Count int   `json:"count,omitzero"`

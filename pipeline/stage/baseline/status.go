@@ -53,6 +53,24 @@ type Missing struct {
 	Seconds int64 `json:"seconds"`
 }
 
+// Totals are figures about all baselines.
+type Totals struct {
+	Learning, Active, Items int
+}
+
+// Totals counts agents by state, and the items of all.
+func (s *Stage) Totals() (t Totals) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.agents {
+		if a.active() {
+			t.Active++
+		}
+	}
+	t.Learning, t.Items = len(s.agents)-t.Active, s.items
+	return t
+}
+
 // Status lists all agents of whom an event was seen, by key, as of the time of
 // their last events.
 func (s *Stage) Status() []Status {
