@@ -223,15 +223,12 @@ func TestSlowPoison(t *testing.T) {
 	}
 	s.exec(who, nmap)
 	told, st := play(t, quick(), s.events)
-	var want []string
-	for _, line := range []string{
+	want := []string{
 		"e81-baseline-0 baseline.first_seen low type injection.detected",
 		"e82-baseline-0 baseline.first_seen medium binary /usr/bin/nmap",
 		"e129-baseline-0 baseline.first_seen low type injection.detected",
 		"e130-baseline-0 baseline.first_seen medium binary /usr/bin/nmap",
 		"e177-baseline-0 baseline.first_seen medium binary /usr/bin/nmap",
-	} {
-		want = append(want, line)
 	}
 	if diff := cmp.Diff(want, from(n+1, told)); diff != "" {
 		t.Error(diff)
