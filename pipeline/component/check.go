@@ -36,13 +36,13 @@ func Check(name, text string, lookup func(string) (string, bool)) error {
 	if err := b.SetYAML(text); err != nil {
 		return vars.hide(located(name, err))
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	doc, err := parseDocument(text)
+	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	_, err := checkPipeline(b, name, text)
+	_, err = checkPipeline(b, name, text)
 	faults := []error{err}
-	for _, part := range parts(&doc, "") {
+	for _, part := range parts(doc, "") {
 		if err := part.try(env, vars); err != nil {
 			faults = append(faults, vars.hide(fmt.Errorf("%s:%d: %s: %w", name, part.line, part.name, err)))
 		}

@@ -147,8 +147,8 @@ func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string
 // time at each event (docs/performance.md) and nobody reads them, contents
 // written late, if deferred says so, and stages of these kinds fused.
 func complete(text string, kinds []stageKind) (completed string, deferred bool, err error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	doc, err := parseDocument(text)
+	if err != nil {
 		return "", false, err
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
@@ -175,7 +175,7 @@ func complete(text string, kinds []stageKind) (completed string, deferred bool, 
 	}
 	deferred = deferContents(root)
 	fuse(root, kinds)
-	b, err := yaml.Marshal(&doc)
+	b, err := yaml.Marshal(doc)
 	return string(b), deferred, err
 }
 
