@@ -66,18 +66,14 @@ func (r *Resolver) learn(ev *event.Event) (dispute string) {
 
 // byPeer judges by whose an address is, as configured or else as Docker says.
 func (r *Resolver) byPeer(addr netip.Addr, claim string) (who event.Agent, conflict string, ok bool) {
-	if at, ok := r.peers[addr]; ok {
-		who, conflict = r.within(at, claim, event.ByPeer)
-		return who, conflict, true
+	at, ok := r.peers[addr]
+	if x := r.boxes.byAddr[addr]; !ok && x != nil {
+		at = x.who
 	}
-	x, ok := r.boxes.byAddr[addr]
-	if !ok || x.who == (event.Agent{}) {
+	if at == (event.Agent{}) {
 		return event.Agent{}, "", false
 	}
-	if x.who.ID != "" && claim != "" && claim != x.who.ID { // a container of one agent
-		return event.Agent{ID: x.who.ID, Gateway: x.who.Gateway, By: event.ByPeer}, claim, true
-	}
-	who, conflict = r.within(x.who, claim, event.ByPeer)
+	who, conflict = r.within(at, claim, event.ByPeer)
 	return who, conflict, true
 }
 
@@ -143,10 +139,6 @@ func (r *Resolver) bound(o event.Origin) event.Agent {
 // or one of that gateway's.
 func (r *Resolver) within(at event.Agent, subject string, by event.Evidence) (event.Agent, string) {
 	at.By = by
-	if at.ID != "" && at.Gateway != "" && subject != "" && slices.Contains(r.gateways[at.Gateway].Agents, subject) && by == event.ByPeer {
-		at.ID = subject
-		return at, ""
-	}
 	if at.ID != "" {
 		if subject != "" && subject != at.ID {
 			return at, subject

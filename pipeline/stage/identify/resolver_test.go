@@ -22,6 +22,13 @@ func deployment() Config {
 	return cfg
 }
 
+// sandboxAt is the deployment with an address for the sandbox of support.
+func sandboxAt(peer string) Config {
+	cfg := deployment()
+	cfg.Agents[0].Peers = []string{peer}
+	return cfg
+}
+
 func TestResolve(t *testing.T) {
 	kernel := event.Origin{Sensor: true}
 	shared := event.Origin{Token: SharedToken, Peer: "172.17.0.9"}
@@ -103,6 +110,9 @@ func TestResolve(t *testing.T) {
 		{"address of a gateway, another's agent claimed", deployment(),
 			event.Event{Source: event.SourceOpenClaw, Origin: event.Origin{Peer: "172.17.0.2"}, Agent: event.Agent{Claim: "alone"}},
 			event.Agent{Gateway: "main", By: event.ByPeer, Claim: "alone"}, "alone"},
+		{"address of an agent's sandbox, its neighbour claimed", sandboxAt("172.17.0.8"),
+			event.Event{Source: event.SourceOpenClaw, Origin: event.Origin{Peer: "172.17.0.8"}, Agent: event.Agent{Claim: "research"}},
+			event.Agent{ID: "support", Gateway: "main", By: event.ByPeer, Claim: "research"}, "research"},
 		{"a mere claim", deployment(),
 			event.Event{Source: event.SourceOpenClaw, Origin: event.Origin{Peer: "127.0.0.1"}, Agent: event.Agent{Claim: "alone"}},
 			event.Agent{ID: "alone", Gateway: "solo", By: event.ByClaim, Claim: "alone"}, ""},
