@@ -83,6 +83,8 @@ func (c *certs) reload() {
 			c.log.Info("certificates reloaded", "cert", c.files.CertFile)
 			return
 		}
+	} else {
+		c.read = pems{} // the same again is news then: it ends the fault
 	}
 	if c.fault != err.Error() {
 		c.fault = err.Error()

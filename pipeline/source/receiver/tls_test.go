@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
@@ -303,4 +305,56 @@ func TestReload(t *testing.T) {
 		t.Errorf("after the renewal: %s", got)
 	}
 	fails(t, before, address)
+}
+
+// TestCertificatesComeBack has the files away for a while, and then the same again.
+func TestCertificatesComeBack(t *testing.T) {
+	a, dir := newAuthority(t, "any"), t.TempDir()
+	a.write(dir, a.server())
+	board := coverage.New(time.Now, func(*event.Event) {})
+	c, err := newCerts(files(dir, ClientAuthRequire), board, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := filepath.Join(dir, "cert.pem")
+	for _, move := range []struct {
+		from, to string
+		want     coverage.State
+	}{{cert, cert + ".away", coverage.StateDegraded}, {cert + ".away", cert, coverage.StateConnected}} {
+		if err := os.Rename(move.from, move.to); err != nil {
+			t.Fatal(err)
+		}
+		c.reload()
+		c.report()
+		if s := board.Health()[partName]; s.State != move.want {
+			t.Errorf("health %+v, want %s", s, move.want)
+		}
+	}
+}
+
+// TestNoResumptionPastTheAuthority: a client that the new authority does not know
+// cannot go on with a session of the former's.
+func TestNoResumptionPastTheAuthority(t *testing.T) {
+	first, second := newAuthority(t, "first"), newAuthority(t, "second")
+	dir := t.TempDir()
+	first.write(dir, first.server())
+	g := serve(t, Config{Address: "127.0.0.1:0", TLS: files(dir, ClientAuthRequire, Client{Name: "falco", Subject: "falco", Sensor: true})})
+	address := "https://" + g.Addr().String()
+	c := first.client(first.leaf("falco", nil))
+	c.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	if got := ask(t, c, address); got != "200 "+one {
+		t.Fatal(got)
+	}
+	c.CloseIdleConnections()
+	second.file(filepath.Join(dir, "ca.pem"), "CERTIFICATE", second.cert.Raw)
+	read, err := g.certs.files.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := g.certs.files.config(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.certs.now.Store(now)
+	fails(t, c, address)
 }
