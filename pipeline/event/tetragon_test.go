@@ -326,6 +326,24 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// A parent that only forked is in no event of its own: it names its own parent.
+func TestTheParentOfAParent(t *testing.T) {
+	for want, ancestors := range map[string]string{`pe ppe`: ``, `pe aa`: `,"ancestors":[{"exec_id":"aa"}]`} {
+		ev, err := ParseTetragonJSON([]byte(`{"process_exec":{"process":{"pid":7,"exec_id":"e","parent_exec_id":"pe"},` +
+			`"parent":{"pid":6,"exec_id":"pe","parent_exec_id":"ppe"}` + ancestors + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range ev.Process.Ancestors {
+			got = append(got, a.ExecID)
+		}
+		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestFullContainerID(t *testing.T) {
 	tests := []struct {
 		name       string

@@ -30,6 +30,8 @@ func (p *tetragonJSON) readProcess(key string) *tetragon.Process {
 		switch string(key) {
 		case "exec_id":
 			out.ExecId = p.text("exec_id")
+		case "parent_exec_id":
+			out.ParentExecId = p.text("parent_exec_id")
 		case "pid":
 			out.Pid = p.uint32("pid", &parts.pid)
 		case "uid":

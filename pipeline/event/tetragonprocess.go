@@ -77,15 +77,20 @@ func (e *Event) setPodLabels(pod *tetragon.Pod) {
 	}
 }
 
+// ancestorsOf gives what is known of the processes above. Where Tetragon sends no
+// ancestors the parent still names its own: a parent that only forked, a shell's
+// "( … )" for instance, is in no event of its own.
 func ancestorsOf(a actors) []Ancestor {
-	above := a.GetAncestors()
-	parent := a.GetParent()
+	parent, above := a.GetParent(), a.GetAncestors()
 	if parent == nil && len(above) == 0 {
 		return nil
 	}
-	out := make([]Ancestor, 0, min(1+len(above), maxAncestors))
+	out := make([]Ancestor, 0, min(2+len(above), maxAncestors))
 	if parent != nil {
 		out = append(out, ancestor(parent))
+		if id := parent.GetParentExecId(); id != "" && len(above) == 0 {
+			out = append(out, Ancestor{ExecID: id})
+		}
 	}
 	for _, p := range above[:min(len(above), maxAncestors-len(out))] {
 		out = append(out, ancestor(p))

@@ -68,9 +68,23 @@ func (t *tree) learn(ev *event.Event) {
 		t.end(p.Ancestors[0].ExecID, gateway) // the process went on as another program
 	}
 	t.keep(ev, p.ExecID, gateway)
-	if len(p.Ancestors) > 0 && t.matching(p.Ancestors[0].Exe, p.Ancestors[0].Args, p.UID) == gateway {
+	if len(p.Ancestors) > 0 && t.above(p, gateway) {
 		t.keep(ev, p.Ancestors[0].ExecID, gateway)
 	}
+}
+
+// above says whether p's parent, which may have begun before g0 did or have forked
+// without running a program, is the gateway's too.
+func (t *tree) above(p *event.Process, gateway string) bool {
+	parent := &p.Ancestors[0]
+	if t.matching(parent.Exe, parent.Args, p.UID) == gateway {
+		return true
+	}
+	if len(p.Ancestors) < 2 || t.ended.Contains(parent.ExecID) {
+		return false
+	}
+	of, known := t.live.Peek(p.Ancestors[1].ExecID)
+	return known && of == gateway
 }
 
 func (t *tree) keep(ev *event.Event, execID, gateway string) {

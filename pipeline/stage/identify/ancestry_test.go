@@ -18,6 +18,7 @@ type proc struct {
 	parent             *event.Ancestor
 	uid                uint32
 	container          string
+	grandparent        string // its exec id
 }
 
 func (p proc) event() *event.Event {
@@ -29,6 +30,9 @@ func (p proc) event() *event.Event {
 	}
 	if p.parent != nil {
 		ev.Process.Ancestors = []event.Ancestor{*p.parent}
+	}
+	if p.grandparent != "" {
+		ev.Process.Ancestors = append(ev.Process.Ancestors, event.Ancestor{ExecID: p.grandparent})
 	}
 	return ev
 }
@@ -77,6 +81,14 @@ func TestAncestry(t *testing.T) {
 		{"g0 began later", []step{
 			{proc{id: "s", exe: "/bin/sh", uid: 1000, parent: under("w", node, worker)}, main},
 			{proc{id: "c", exe: "/usr/bin/sudo", uid: 0, parent: under("w", node, worker)}, main},
+		}},
+		{"in a shell's parentheses, which only fork", []step{
+			{proc{id: "g", exe: node, args: gateway, uid: 1000}, main},
+			{proc{id: "s", exe: "/bin/sh", uid: 1000, parent: under("g", node, gateway)}, main},
+			{proc{id: "c", exe: "/usr/bin/curl", uid: 1000, parent: under("f", "/bin/sh", ""), grandparent: "s"}, main},
+			{proc{id: "d", exe: "/usr/bin/curl", uid: 1000, parent: under("h", "/bin/sh", ""), grandparent: "f"}, main},
+			{proc{typ: event.TypeProcessExit, id: "f", exe: "/bin/sh", uid: 1000, parent: under("s", "/bin/sh", "")}, main},
+			{proc{id: "x", exe: "/usr/bin/curl", uid: 1000, parent: under("y", "/bin/sh", ""), grandparent: "z"}, nobody},
 		}},
 		{"another user's process that looks the same", []step{
 			{proc{id: "g", exe: node, args: gateway, uid: 1002}, nobody},
