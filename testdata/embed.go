@@ -7,8 +7,9 @@ import "embed"
 
 // Recorded holds the files that g0 demo replays:
 // "tetragon/agent-under-attack.jsonl", "tetragon/tracingpolicy-list-observe.json",
-// "openclaw-plugin/story.jsonl" and "falco/alerts.jsonl".
+// "openclaw-plugin/story.jsonl", "falco/alerts.jsonl" and, not recorded,
+// "composed/openclaw-exec.jsonl".
 //
-//go:embed tetragon/agent-under-attack.jsonl tetragon/tracingpolicy-list-observe.json
+//go:embed tetragon/agent-under-attack.jsonl tetragon/tracingpolicy-list-observe.json composed/openclaw-exec.jsonl
 //go:embed openclaw-plugin/story.jsonl falco/alerts.jsonl
 var Recorded embed.FS

@@ -34,6 +34,7 @@ var recorded = []struct {
 	{"tetragon/all-flags-sample.jsonl", FormatTetragonJSON},
 	{"tetragon/binary-properties.jsonl", FormatTetragonJSON},
 	{"tetragon/grpc-getevents-sample.jsonl", FormatTetragonJSON},
+	{"composed/openclaw-exec.jsonl", FormatTetragonJSON},
 }
 
 // lines gives the lines of a recorded file.

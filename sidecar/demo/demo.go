@@ -1,6 +1,7 @@
 // Package demo shows one attack going all the way: recorded events of the real
-// OpenClaw plugin, Tetragon and Falco go into a real g0, which is killed in the
-// middle and started again, and what comes out is shown and checked.
+// OpenClaw plugin, Tetragon and Falco go into a real g0, first those of normal
+// work, which it learns, then those of an attack, in which it is killed and started
+// again. What comes out is shown and checked.
 package demo
 
 import (
@@ -59,10 +60,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("collect what came out: %w", err)
 	}
+	show.learned(result)
 	show.timeline(result)
+	show.firstSeen(result)
 	show.threats(result)
 	show.killSwitch(result)
 	show.message(result)
+	show.digest(result)
 	failed := show.checks(result.checks(story))
 	show.next()
 	if failed > 0 {

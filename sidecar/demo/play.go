@@ -3,48 +3,79 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
-// killAfter is how many events of the attack are answered before the crash.
-const killAfter = 6
+const (
+	// sessions of the normal work are needed until the agent is known.
+	sessions = 4
+	// session is how long one lasts: longer than `apart` of the demo's pipeline, so
+	// that it counts as a sighting of its own.
+	session = 1200 * time.Millisecond
+	// killAfter is how many events of the attack are answered before the crash.
+	killAfter = 6
+)
 
-// play plays the story: the peaceful day, the beginning of the attack, a
-// kill -9 while events are being posted, the rest.
+// play plays the story: peaceful days, the beginning of the attack, a kill -9
+// while events are being posted, the rest.
 func (s *stage) play(ctx context.Context, show *screen) error {
-	show.step("the agents' day: Tetragon watches, the plugin reports")
-	if err := s.counted(ctx, "tetragon", len(s.story.tetragon[0])); err != nil {
+	if err := s.learn(ctx, show); err != nil {
 		return err
 	}
-	for _, ev := range s.story.plugin[0] {
-		if err := s.post(ctx, "/events", "DEMO_PLUGIN_TOKEN", ev); err != nil {
-			return err
-		}
-	}
 	show.step("a message with hidden instructions arrives; kill -9 in the middle of it")
-	rest := s.postUntilKilled(ctx, s.story.plugin[1])
-	if err := s.serveTetragon(ctx, s.story.tetragon[1]); err != nil {
+	rest := s.postUntilKilled(ctx, s.story.attack.plugin)
+	commands := s.story.attack.commands
+	seen := slices.Concat(s.story.attack.tetragon, happened(s.crash.at, commands[0]), happened(time.Now(), commands[1]))
+	if err := s.serveTetragon(ctx, 0, seen); err != nil {
 		return err
 	}
 	if err := s.start(ctx); err != nil {
 		return err
 	}
 	s.crash.downFor = time.Since(s.crash.at)
-	show.step("g0 is back; the attack goes on")
+	show.step("g0 is back; the attack goes on, the last command past the guard")
 	for _, ev := range rest {
 		if err := s.post(ctx, "/events", "DEMO_PLUGIN_TOKEN", ev); err != nil {
 			return err
 		}
 	}
-	for _, alert := range s.story.falco {
+	for _, alert := range s.story.attack.falco {
 		if err := s.post(ctx, "/falco", "DEMO_FALCO_TOKEN", alert); err != nil {
 			return err
 		}
 	}
-	if err := s.counted(ctx, "tetragon", s.tetragonSent); err != nil {
+	show.step("CT-010 waits 2 s for a report of that command, the digest for its interval")
+	return s.settled(ctx)
+}
+
+// learn plays the normal work until the agent is known by it.
+func (s *stage) learn(ctx context.Context, show *screen) error {
+	day := s.story.day
+	show.step(fmt.Sprintf("%d sessions of normal work: Tetragon watches, the plugin reports", sessions))
+	if err := s.serveTetragon(ctx, session/time.Duration(len(day.tetragon)), slices.Repeat(day.tetragon, sessions)); err != nil {
 		return err
 	}
-	return s.settled(ctx)
+	for n := range sessions {
+		if err := s.counted(ctx, "tetragon", (n+1)*len(day.tetragon)); err != nil {
+			return err
+		}
+		for _, ev := range day.plugin {
+			if err := s.post(ctx, "/events", "DEMO_PLUGIN_TOKEN", ev); err != nil {
+				return err
+			}
+		}
+	}
+	err := s.until(ctx, func() (bool, error) {
+		r, err := s.result(ctx)
+		return err == nil && r.active() != nil, err
+	})
+	if err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	s.learned, err = s.baseline(ctx, attacked)
+	return err
 }
 
 // postUntilKilled posts events and kills g0 under way. It gives those that were
@@ -98,8 +129,8 @@ func (s *stage) counted(ctx context.Context, source string, n int) error {
 
 var errTooMany = errors.New("more webhook messages than any attack gives")
 
-// settled waits until everything is through and the message about the stop, the
-// last of all, has arrived.
+// settled waits until everything is through and what takes its time has come: the
+// result of the stop, CT-010 and the digest.
 func (s *stage) settled(ctx context.Context) error {
 	return s.until(ctx, func() (bool, error) {
 		var h health
@@ -113,6 +144,7 @@ func (s *stage) settled(ctx context.Context) error {
 		if len(r.messages) > 500 {
 			return false, errTooMany
 		}
-		return h.Backlog.Backlog == 0 && r.stopped() != nil && r.slack() != "", nil
+		return h.Backlog.Backlog == 0 && r.stats.Sources["tetragon"] >= uint64(s.tetragonSent) &&
+			r.stopped() != nil && r.bypass() != nil && r.slack() != "" && r.digested() >= r.reported(), nil
 	})
 }

@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
@@ -26,11 +23,13 @@ type result struct {
 	posted   map[string]int
 	tetragon int
 	crash    crash
+	learned  []byte
 }
 
 func (s *stage) result(ctx context.Context) (*result, error) {
 	r := &result{
 		messages: s.webhook.messages(), answered: s.answered, posted: s.posted, tetragon: s.tetragonSent, crash: s.crash,
+		learned: s.learned,
 	}
 	if err := s.get(ctx, "/stats", &r.stats); err != nil {
 		return nil, err
@@ -74,9 +73,6 @@ func (r *result) threats() (out []*event.Event) {
 	return out
 }
 
-// attacked is the agent that the recorded attack turns.
-const attacked = "research"
-
 // tripped is the kill switch's decision.
 func (r *result) tripped() *event.Event {
 	return r.find(func(ev *event.Event) bool {
@@ -91,108 +87,44 @@ func (r *result) stopped() *event.Event {
 	})
 }
 
+// active is the word that the attacked agent is known well enough.
+func (r *result) active() *event.Event {
+	return r.find(func(ev *event.Event) bool { return ev.Type == event.TypeBaselineActive && ev.Agent.ID == attacked })
+}
+
+// firstSeen are the things that the attacked agent did for the first time, each once.
+func (r *result) firstSeen() (out []*event.Event) {
+	seen := map[string]bool{}
+	for _, ev := range r.events {
+		if ev.Type != event.TypeBaselineFirstSeen || ev.Agent.ID != attacked || ev.Baseline == nil {
+			continue
+		}
+		if key := ev.Baseline.Feature + " " + ev.Baseline.Item; !seen[key] {
+			seen[key] = true
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// bypass is the threat that a command ran which the guard never saw.
+func (r *result) bypass() *event.Event {
+	return r.find(func(ev *event.Event) bool { return ev.Threat != nil && ev.Threat.Rule == "CT-010" })
+}
+
+// reported counts what the plugin reported and the digest is for.
+func (r *result) reported() (n int) {
+	for _, ev := range r.events {
+		if ev.Source == event.SourceOpenClaw && inDigest[ev.Type] && ev.DuplicateOf == "" {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *result) find(is func(*event.Event) bool) *event.Event {
 	if i := slices.IndexFunc(r.events, is); i >= 0 {
 		return r.events[i]
 	}
 	return nil
-}
-
-// slack is the text of the message about the first threat, a line each; "" if none
-// came.
-func (r *result) slack() string {
-	for _, t := range r.threats() {
-		for _, m := range r.messages {
-			if !bytes.Contains(m, []byte(t.Threat.Rule)) {
-				continue
-			}
-			var doc struct {
-				Blocks []any `json:"blocks"`
-			}
-			if json.Unmarshal(m, &doc) == nil {
-				var b strings.Builder
-				writeTexts(&b, doc.Blocks)
-				return b.String()
-			}
-		}
-	}
-	return ""
-}
-
-// unescape undoes what Slack's escaping does.
-var unescape = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-
-// writeTexts writes the texts of Block Kit blocks, one a line; a field's name, in
-// mrkdwn, and its value share one.
-func writeTexts(b *strings.Builder, v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, x := range v {
-			writeTexts(b, x)
-		}
-	case map[string]any:
-		text, ok := v["text"].(string)
-		switch {
-		case ok && v["type"] == "mrkdwn":
-			fmt.Fprintf(b, "%-12s", strings.Trim(text, "*"))
-		case ok:
-			fmt.Fprintln(b, unescape.Replace(text))
-		default:
-			for _, key := range []string{"text", "fields", "elements"} {
-				writeTexts(b, v[key])
-			}
-		}
-	}
-}
-
-// check is one thing that the demo promises.
-type check struct {
-	what string
-	ok   bool
-}
-
-// checks looks at what must have happened.
-func (r *result) checks(story *story) []check {
-	plugin, falco := r.answered["/events"], r.answered["/falco"]
-	journalled := r.stats.Sources
-	between := func(got uint64, low, high int) bool { return got >= uint64(low) && got <= uint64(high) }
-	sources := map[event.Source]bool{}
-	for _, t := range r.threats() {
-		for _, p := range t.Threat.Evidence {
-			sources[p.Source] = true
-		}
-	}
-	return []check{
-		{fmt.Sprintf("plugin: %d events answered 200, %d in the journal, %d sent", plugin, journalled["openclaw"], r.posted["/events"]),
-			between(journalled["openclaw"], plugin, r.posted["/events"]) && r.crash.answered < len(story.plugin[0])+len(story.plugin[1])},
-		{fmt.Sprintf("Tetragon: %d events sent, %d in the journal", r.tetragon, journalled["tetragon"]),
-			journalled["tetragon"] == uint64(r.tetragon)},
-		{fmt.Sprintf("Falco: %d alerts answered 200, %d in the journal", falco, journalled["falco"]),
-			journalled["falco"] == uint64(falco) && falco == len(story.falco)},
-		{fmt.Sprintf("every one of them came out at the other end, %d repeated with the same id", r.repeats), r.complete()},
-		{fmt.Sprintf("%d threats found, their evidence from %d sources", len(r.threats()), len(sources)), len(r.threats()) >= 2 && len(sources) >= 2},
-		{"the kill switch decided once, acted, and the action was verified", r.decisions() == 1 && r.stopped() != nil && len(r.file) > 0},
-		{fmt.Sprintf("%d messages arrived, the threat's among them", len(r.messages)), r.slack() != ""},
-	}
-}
-
-// complete says whether all that was journalled came out.
-func (r *result) complete() bool {
-	var n uint64
-	for _, ev := range r.events {
-		if !ev.Derived() {
-			n++
-		}
-	}
-	return n == r.stats.Accepted
-}
-
-// decisions counts the stops of the attacked agent.
-func (r *result) decisions() (n int) {
-	for _, ev := range r.events {
-		if ev.Type == event.TypeKillSwitchTripped && ev.Agent.ID == attacked {
-			n++
-		}
-	}
-	return n
 }

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +35,7 @@ type stage struct {
 
 	posted, answered map[string]int // by path
 	tetragonSent     int
+	learned          []byte // what g0 baseline show prints before the attack
 	crash            crash
 }
 
@@ -68,15 +68,12 @@ func (s *stage) open(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(s.dir, "pipeline.yaml"), []byte(pipeline), 0o600); err != nil {
 		return err
 	}
-	if err := s.serveTetragon(ctx, s.story.tetragon[0]); err != nil {
-		return err
-	}
 	return s.start(ctx)
 }
 
-// serveTetragon plays lines on the socket that g0 subscribes to, in the place of
-// what played there before.
-func (s *stage) serveTetragon(ctx context.Context, lines [][]byte) error {
+// serveTetragon plays lines on the socket that g0 subscribes to, one each pace, in
+// the place of what played there before.
+func (s *stage) serveTetragon(ctx context.Context, pace time.Duration, lines [][]byte) error {
 	path := filepath.Join(s.dir, "tetragon.sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -89,7 +86,7 @@ func (s *stage) serveTetragon(ctx context.Context, lines [][]byte) error {
 	if err != nil {
 		return err
 	}
-	server, err := replay.New(replay.Options{Listen: l, Lines: lines, Policies: policies, HoldOpen: true})
+	server, err := replay.New(replay.Options{Listen: l, Lines: lines, Policies: policies, Pace: pace, HoldOpen: true})
 	if err != nil {
 		return err
 	}
@@ -103,8 +100,7 @@ func (s *stage) serveTetragon(ctx context.Context, lines [][]byte) error {
 
 // start runs a g0 on the demo's state folder and waits until it is healthy.
 func (s *stage) start(ctx context.Context) error {
-	s.g0 = exec.CommandContext(ctx, s.exe, "run", "--pipeline", filepath.Join(s.dir, "pipeline.yaml"),
-		"--state", filepath.Join(s.dir, "state"))
+	s.g0 = exec.CommandContext(ctx, s.exe, "run", "--pipeline", filepath.Join(s.dir, "pipeline.yaml"), "--state", s.state())
 	s.g0.Env = os.Environ()
 	for k, v := range s.tokens {
 		s.g0.Env = append(s.g0.Env, k+"="+v)
@@ -118,6 +114,18 @@ func (s *stage) start(ctx context.Context) error {
 		var h health
 		return s.get(ctx, "/health", &h) == nil, nil
 	})
+}
+
+// state is g0's state folder.
+func (s *stage) state() string { return filepath.Join(s.dir, "state") }
+
+// baseline is what `g0 baseline show` prints of an agent.
+func (s *stage) baseline(ctx context.Context, agent string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, s.exe, "baseline", "show", agent, "--state", s.state()).Output()
+	if err != nil {
+		return nil, fmt.Errorf("g0 baseline show: %w", err)
+	}
+	return out, nil
 }
 
 // kill ends the g0 as a power cut would.
@@ -201,48 +209,4 @@ func (s *stage) lastWords() string {
 		return err.Error()
 	}
 	return string(b[max(0, len(b)-2000):])
-}
-
-// webhook takes messages as Slack would.
-type webhook struct {
-	url    string
-	server *http.Server
-	ended  chan struct{}
-
-	mu     sync.Mutex
-	bodies [][]byte
-}
-
-func newWebhook() (*webhook, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	w := &webhook{url: "http://" + l.Addr().String() + "/services/T000/B000/demo", ended: make(chan struct{})}
-	w.server = &http.Server{Handler: w, ReadHeaderTimeout: 5 * time.Second}
-	go func() { defer close(w.ended); _ = w.server.Serve(l) }() // http.ErrServerClosed at the end
-	return w, nil
-}
-
-// ServeHTTP keeps a message.
-func (w *webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	if err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.bodies = append(w.bodies, b)
-}
-
-func (w *webhook) messages() [][]byte {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([][]byte(nil), w.bodies...)
-}
-
-func (w *webhook) close() {
-	_ = w.server.Close()
-	<-w.ended
 }
