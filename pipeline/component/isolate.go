@@ -136,12 +136,12 @@ func (o *isolate) WriteBatch(_ context.Context, batch service.MessageBatch) erro
 	return nil
 }
 
-// sizeOf is the bytes of a batch's contents, those that are still to be written
-// by their largest part.
+// sizeOf is the bytes of a batch's contents; for those that are still to be written
+// the size of their events.
 func sizeOf(batch service.MessageBatch) (n int64) {
 	for _, m := range batch {
 		if c := carriedBy(m); c.unwritten() {
-			n += int64(len(c.ev.Raw))
+			n += int64(c.ev.Size())
 			continue
 		}
 		if b, err := m.AsBytes(); err == nil { // else the output will say so

@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +108,19 @@ func TestWhatWaitsForAnOutputIsBoundedInBytes(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// Labels count in what waits, though no content has been written yet.
+func TestLabelsThatWaitAreBounded(t *testing.T) {
+	o, lost := isolated(t, stuck{})
+	labels := map[string]string{"x": strings.Repeat("x", isolateBytes/10)}
+	for range 20 {
+		batch := service.MessageBatch{unwrittenOf(&event.Event{Source: event.SourceDocker, Labels: labels})}
+		if err := o.WriteBatch(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := lost(); n < 10 {
+		t.Errorf("%d of 20 were dropped, want those beyond %d bytes", n, isolateBytes)
+	}
 }

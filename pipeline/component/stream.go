@@ -118,6 +118,8 @@ func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string
 		switch {
 		case barred[w.Name] && w.ComponentType != "rate_limit":
 			fault(0, "%s %s: would let whoever edits this file run commands", w.ComponentType, w.Name)
+		case w.Name == stagesName:
+			fault(0, "processor %s: is for g0 run to write; put the stages into pipeline.processors", w.Name)
 		case w.ComponentType == "input" && !ours && !combining[w.Name]:
 			fault(0, "input %s: is not journalled, so nothing it brings would be decided on: post it to g0_receiver", w.Name)
 		case w.ComponentType == "processor" && !ours && stageWithin.MatchString(w.ConfigYAML()):

@@ -252,6 +252,8 @@ func TestPipelinesThatBreakPromisesAreRefused(t *testing.T) {
 			"test.yaml: input generate: is not journalled, so nothing it brings would be decided on: post it to g0_receiver"},
 		{"a stage in a branch", pipeline("/nowhere", "- parallel:\n    processors:\n      - g0_correlate: {}", "drop: {}"),
 			"test.yaml: processor parallel: holds a stage of g0; stages see every event, in order, only directly in pipeline.processors"},
+		{"fused stages, which nobody counts", pipeline("/nowhere", "- g0_stages: { stages: [ g0_notify: {}, g0_notify: {} ] }", "drop: {}"),
+			"test.yaml: processor g0_stages: is for g0 run to write; put the stages into pipeline.processors"},
 		{"unknown key", strings.Replace(good, "g0_identify: {}", "g0_identify: { agent: x }", 1),
 			"test.yaml:10: field agent not recognised"},
 		{"unset variable", strings.Replace(good, token, `"${G0_NOWHERE_SET}"`, 1),

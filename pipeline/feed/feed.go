@@ -10,7 +10,7 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
-// Bounds of what is kept, in events and in bytes as [sizeOf] counts them.
+// Bounds of what is kept, in events and in bytes as [event.Event.Size] counts them.
 const (
 	// MaxRecent is how many events a [Hub] keeps for those who come later.
 	MaxRecent = 1000
@@ -71,7 +71,7 @@ type Subscription struct {
 func (s *Subscription) offer(ev *event.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting.len() >= MaxWaiting || s.waiting.len() > 0 && s.waiting.bytes+sizeOf(ev) > waitBytes {
+	if s.waiting.len() >= MaxWaiting || s.waiting.len() > 0 && s.waiting.bytes+ev.Size() > waitBytes {
 		s.lost++
 		s.signal()
 		return

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,6 +65,19 @@ func TestOnlyTheLastAreKept(t *testing.T) {
 	h.Publish(&event.Event{ID: "large", Raw: make([]byte, recentBytes)})
 	if diff := cmp.Diff([]string{"large"}, taken(h.Subscribe(10))); diff != "" {
 		t.Error("what is large pushes out the rest: " + diff)
+	}
+}
+
+// Labels are as long as whoever makes a container likes, and such an event has no
+// record.
+func TestLabelsCount(t *testing.T) {
+	var h Hub
+	labels := map[string]string{"x": strings.Repeat("x", recentBytes/10)}
+	for range MaxRecent {
+		h.Publish(&event.Event{Source: event.SourceDocker, Labels: labels})
+	}
+	if n := h.recent.len(); n > 10 {
+		t.Errorf("%d events of %d bytes are kept", n, recentBytes/10)
 	}
 }
 

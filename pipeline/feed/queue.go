@@ -4,12 +4,6 @@ import (
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
 
-// perEvent is what an event takes beside what its source sent, in bytes: a
-// generous guess, for a bound.
-const perEvent = 1 << 10
-
-func sizeOf(ev *event.Event) int { return perEvent + len(ev.Raw) + len(ev.Data) }
-
 // queue is a first-in first-out list that knows its size.
 type queue struct {
 	events []*event.Event
@@ -21,7 +15,7 @@ func (q *queue) len() int { return len(q.events) - q.head }
 
 func (q *queue) push(ev *event.Event) {
 	q.events = append(q.events, ev)
-	q.bytes += sizeOf(ev)
+	q.bytes += ev.Size()
 }
 
 // pop takes the first out; there must be one.
@@ -29,7 +23,7 @@ func (q *queue) pop() *event.Event {
 	ev := q.events[q.head]
 	q.events[q.head] = nil
 	q.head++
-	q.bytes -= sizeOf(ev)
+	q.bytes -= ev.Size()
 	if q.head*2 >= len(q.events) { // each event is moved at most once for each that was taken
 		n := copy(q.events, q.events[q.head:])
 		clear(q.events[n:])
