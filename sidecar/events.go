@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/spf13/cobra"
@@ -41,7 +45,7 @@ func eventsCmd() *cobra.Command {
 			see := newEventPrinter(cmd.OutOrStdout()).print
 			if asJSON {
 				see = func(line []byte) error {
-					_, err := cmd.OutOrStdout().Write(append(line, '\n'))
+					_, err := cmd.OutOrStdout().Write(append(plainJSON(line), '\n'))
 					return err
 				}
 			}
@@ -102,4 +106,24 @@ func (p *eventPrinter) print(line []byte) error {
 		style.Render(fmt.Sprintf("%-8s", ev.Severity)), event.Clean(string(ev.Source), 8), who,
 		style.Render(fmt.Sprintf("%-22s", event.Clean(ev.Type, 64))), ev.Summary(), repeat)
 	return err
+}
+
+// plainJSON writes what a terminal may obey, or show in another order, as JSON's
+// \u escapes: JSON itself asks for them below U+0020 only.
+func plainJSON(line []byte) []byte {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if !bytes.ContainsFunc(line, odd) {
+		return line
+	}
+	out := make([]byte, 0, len(line)+64)
+	for _, r := range string(line) {
+		if !odd(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, u := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, u)
+		}
+	}
+	return out
 }

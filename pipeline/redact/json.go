@@ -15,17 +15,17 @@ const mark = "<secret>"
 
 // secretNames are parts of names whose string values are secrets, in lower case
 // and without - and _.
-var secretNames = []string{"password", "passwd", "passphrase", "secret", "apikey", "accesskey", "privatekey", "authorization", "credential", "authtoken", "accesstoken", "refreshtoken", "bottoken"}
+var secretNames = []string{"password", "passwd", "passphrase", "secret", "apikey", "accesskey", "privatekey", "authorization", "credential"}
 
 // JSON appends the JSON value src with [Text] applied to each string in it, names
 // included, and with the members of the object itself that are called drop left
 // out. The value of a member whose name says that it is a secret is taken out
-// whole, if it is a string. What is no JSON is an error.
+// whole, if it is a string or strings of a list. What is no JSON is an error.
 func JSON(dst, src []byte, drop ...string) ([]byte, error) {
 	var out bytes.Buffer
 	dec := jsontext.NewDecoder(bytes.NewReader(src), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	enc := jsontext.NewEncoder(&out, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-	name := ""
+	var name, top string // of the member, and of that of the object itself
 	for {
 		kind, n := dec.StackIndex(dec.StackDepth())
 		isName := kind == jsontext.KindBeginObject && n%2 == 0
@@ -45,9 +45,11 @@ func JSON(dst, src []byte, drop ...string) ([]byte, error) {
 				}
 				continue
 			case isName:
-				name = s
+				if name = s; dec.StackDepth() == 1 {
+					top = s
+				}
 				tok = jsontext.String(Text(s))
-			case kind == jsontext.KindBeginObject && isSecretName(name) && s != "":
+			case s != "" && isSecretName(top, name):
 				tok = jsontext.String(mark)
 			default:
 				tok = jsontext.String(Text(s))
@@ -70,6 +72,9 @@ func contains(list []string, s string) bool {
 
 var bare = strings.NewReplacer("-", "", "_", "")
 
-func isSecretName(name string) bool {
-	return containsAny(bare.Replace(strings.ToLower(name)), secretNames)
+// isSecretName says whether a name's value is a secret. The token in an event's
+// origin is a token's name.
+func isSecretName(top, name string) bool {
+	name = bare.Replace(strings.ToLower(name))
+	return containsAny(name, secretNames) || strings.HasSuffix(name, "token") && top != "origin"
 }

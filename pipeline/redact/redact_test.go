@@ -58,13 +58,13 @@ func TestText(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	in := `{"a":"x@example.com","api_key":"k","raw":{"a":"x@example.com"},"n":1,"list":["y@example.com",true,null],
-		"data":{"raw":"kept","Auth-Token":"abc","count":{"token":3},"z@example.com":""}}`
+		"origin":{"token":"falco"},"data":{"raw":"kept","Auth-Token":"abc","token":"abc","password":["abc",["d"]],"count":{"token":3},"z@example.com":""}}`
 	got, err := JSON([]byte("> "), []byte(in), "raw")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `> {"a":"<email>","api_key":"<secret>","n":1,"list":["<email>",true,null],` +
-		`"data":{"raw":"kept","Auth-Token":"<secret>","count":{"token":3},"<email>":""}}`
+		`"origin":{"token":"falco"},"data":{"raw":"kept","Auth-Token":"<secret>","token":"<secret>","password":["<secret>",["<secret>"]],"count":{"token":3},"<email>":""}}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
