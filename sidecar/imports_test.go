@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"pipeline/store":                  {"pipeline/event", "pipeline/coverage", "pipeline/state", "config"},
 	"pipeline/store/storetest":        {"pipeline/store"},
 	"pipeline/component":              {"pipeline/", "rules/", "config"},
-	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "pipeline/stage/baseline", "testdata"},
+	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "pipeline/stage/baseline", "pipeline/store", "testdata"},
 	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},
 
 	"pipeline/source/docker/dockertest": {}, // for tests

@@ -24,7 +24,7 @@ func (r *result) checks(story *story) []check {
 			sources[p.Source] = true
 		}
 	}
-	return []check{
+	checks := []check{
 		{fmt.Sprintf("plugin: %d events answered 200, %d in the journal, %d sent", plugin, journalled["openclaw"], r.posted["/events"]),
 			between(journalled["openclaw"], plugin, r.posted["/events"]) && r.crash.answered < story.posts()},
 		{fmt.Sprintf("Tetragon: %d events sent, %d in the journal", r.tetragon, journalled["tetragon"]),
@@ -40,6 +40,12 @@ func (r *result) checks(story *story) []check {
 		{fmt.Sprintf("digest: the plugin reported %d events for it, %d are in it", r.reported(), r.digested()),
 			r.reported() > 0 && r.reported() == r.digested()},
 	}
+	if c := r.redis; c != nil && c.err == nil {
+		checks = append(checks, check{fmt.Sprintf("redis: started again empty, it has %d baselines, to the byte those of g0", c.n), c.n > 0})
+	} else if c != nil {
+		checks = append(checks, check{"redis: " + c.err.Error(), false})
+	}
+	return checks
 }
 
 // never are things that the attack does and the normal work does not.

@@ -60,6 +60,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("collect what came out: %w", err)
 	}
+	if s.redis != nil {
+		s.stop() // which writes the last changes
+		n, err := s.redis.copied(ctx, s.state())
+		result.redis = &copies{n, err}
+	}
 	show.learned(result)
 	show.timeline(result)
 	show.firstSeen(result)

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,6 +41,9 @@ func TestThePipelineLearnsInItsTime(t *testing.T) {
 	if got := learning(pipeline); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	if !strings.Contains(pipeline, copyInRedis) {
+		t.Errorf("Redis is not, or otherwise, in the pipeline:\n%s", pipeline)
+	}
 	if session <= time.Second {
 		t.Errorf("a session of %s", session)
 	}
@@ -73,6 +77,7 @@ func good(s *story) *result {
 		file:     []byte("{}"),
 		answered: map[string]int{"/events": 1, "/falco": len(s.attack.falco)}, posted: map[string]int{"/events": 2, "/falco": len(s.attack.falco)},
 		tetragon: 1, crash: crash{at: at, answered: 1},
+		redis:   &copies{n: 3},
 		learned: []byte("research: active\nFEATURE  ITEM  LEARNED  FIRST\ntool     fetch yes      2026\n"),
 	}
 	r.events[7].KillSwitch, r.events[8].KillSwitch = &event.KillSwitch{}, &event.KillSwitch{Verified: true}
@@ -111,6 +116,8 @@ func TestEachCheckCanFail(t *testing.T) {
 			r.events = append(r.events, &again)
 		}},
 		{"not verified", func(r *result) { r.events[8].KillSwitch.Verified = false }},
+		{"nothing in Redis", func(r *result) { r.redis.n = 0 }},
+		{"something else in Redis", func(r *result) { r.redis = &copies{err: errors.New("not the same")} }},
 		{"no file", func(r *result) { r.file = nil }},
 		{"no message", func(r *result) { r.messages = r.messages[1:] }},
 		{"no digest", func(r *result) { r.messages = r.messages[:1] }},

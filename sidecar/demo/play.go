@@ -24,6 +24,9 @@ func (s *stage) play(ctx context.Context, show *screen) error {
 	if err := s.learn(ctx, show); err != nil {
 		return err
 	}
+	if err := s.loseRedis(ctx, show); err != nil {
+		return err
+	}
 	show.step("a message with hidden instructions arrives; kill -9 in the middle of it")
 	rest := s.postUntilKilled(ctx, s.story.attack.plugin)
 	commands := s.story.attack.commands
@@ -46,8 +49,35 @@ func (s *stage) play(ctx context.Context, show *screen) error {
 			return err
 		}
 	}
+	if err := s.bringRedis(ctx, show); err != nil {
+		return err
+	}
 	show.step("CT-010 waits 2 s for a report of that command, the digest for its interval")
 	return s.settled(ctx)
+}
+
+// loseRedis kills Redis once it has what was learned.
+func (s *stage) loseRedis(ctx context.Context, show *screen) error {
+	if s.redis == nil {
+		show.step("no redis-server here: what was learned is in the state folder only")
+		return nil
+	}
+	err := s.until(ctx, func() (bool, error) { return s.redis.holds(ctx, attacked), nil })
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	show.step("Redis has a copy of what was learned, and is killed")
+	s.redis.kill()
+	return nil
+}
+
+// bringRedis starts Redis again, empty.
+func (s *stage) bringRedis(ctx context.Context, show *screen) error {
+	if s.redis == nil {
+		return nil
+	}
+	show.step("Redis is back, and empty")
+	return s.redis.start(ctx)
 }
 
 // learn plays the normal work until the agent is known by it.
@@ -130,9 +160,12 @@ func (s *stage) counted(ctx context.Context, source string, n int) error {
 var errTooMany = errors.New("more webhook messages than any attack gives")
 
 // settled waits until everything is through and what takes its time has come: the
-// result of the stop, CT-010 and the digest.
+// result of the stop, CT-010, the digest, and the copy in Redis.
 func (s *stage) settled(ctx context.Context) error {
 	return s.until(ctx, func() (bool, error) {
+		if s.redis != nil && !s.redis.holds(ctx, attacked) {
+			return false, nil
+		}
 		var h health
 		if err := s.get(ctx, "/health", &h); err != nil {
 			return false, err

@@ -24,6 +24,13 @@ type result struct {
 	tetragon int
 	crash    crash
 	learned  []byte
+	redis    *copies // nil: there is no Redis
+}
+
+// copies is what was found in Redis at the end.
+type copies struct {
+	n   int // baselines, each that of g0
+	err error
 }
 
 func (s *stage) result(ctx context.Context) (*result, error) {

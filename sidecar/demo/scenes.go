@@ -32,10 +32,11 @@ func (s *screen) learned(r *result) {
 		d.MinEvents, d.Quiet, d.MinTime, d.Sightings, d.Apart, d.LookBack), "")
 }
 
-// learning are the settings of g0_baseline in a pipeline, on a line.
+// learning are the settings of g0_baseline in the demo's pipeline but for Redis,
+// on a line.
 func learning(pipeline string) string {
 	_, block, _ := strings.Cut(pipeline, "- g0_baseline:\n")
-	block, _, _ = strings.Cut(block, "    - g0_")
+	block, _, _ = strings.Cut(block, "redis:")
 	var out []string
 	for l := range strings.Lines(block) {
 		if l = strings.TrimSpace(l); !strings.HasPrefix(l, "#") && l != "" {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ type stage struct {
 	address  string
 	tokens   map[string]string // environment of the pipeline
 	webhook  *webhook
+	redis    *redisServer // nil: there is none on this machine
 	client   http.Client
 	g0       *exec.Cmd
 	log      *os.File
@@ -60,12 +62,22 @@ func (s *stage) open(ctx context.Context) error {
 	if s.log, err = os.Create(filepath.Join(s.dir, "g0.log")); err != nil {
 		return err
 	}
+	if s.redis, err = newRedis(s.dir); err != nil {
+		return err
+	}
+	text := strings.Replace(pipeline, copyInRedis, "", 1)
+	if s.redis != nil {
+		text = pipeline
+		if err := s.redis.start(ctx); err != nil {
+			return err
+		}
+	}
 	s.posted, s.answered = map[string]int{}, map[string]int{}
 	s.tokens = map[string]string{
 		"DEMO_DIR": s.dir, "DEMO_ADDRESS": s.address, "DEMO_WEBHOOK": s.webhook.url,
 		"DEMO_OPERATOR_TOKEN": rand.Text(), "DEMO_PLUGIN_TOKEN": rand.Text(), "DEMO_FALCO_TOKEN": rand.Text(),
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "pipeline.yaml"), []byte(pipeline), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "pipeline.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
 	return s.start(ctx)
@@ -134,11 +146,19 @@ func (s *stage) kill() {
 	_ = s.g0.Wait() // "signal: killed" is what was asked for
 }
 
-// close ends what runs.
-func (s *stage) close() {
+// stop ends the g0 as systemd would, if it runs.
+func (s *stage) stop() {
 	if s.g0 != nil && s.g0.ProcessState == nil {
 		_ = s.g0.Process.Signal(syscall.SIGTERM)
-		_ = s.g0.Wait()
+		_ = s.g0.Wait() // what it should have done is looked at
+	}
+}
+
+// close ends what runs.
+func (s *stage) close() {
+	s.stop()
+	if s.redis != nil {
+		s.redis.close()
 	}
 	for _, stop := range s.stopPlay {
 		stop()
