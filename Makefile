@@ -21,7 +21,7 @@ run: build ## Run the sidecar with the built-in pipeline
 	bin/g0 run
 
 test: ## Run the tests, with the race detector
-	@$(NEED) go gcc dockerd containerd runc iptables busybox
+	@$(NEED) go gcc dockerd containerd runc iptables busybox redis-server
 	$(GO) test -race -timeout 8m ./...
 
 test-slow: ## Run the long tests: crash after crash
