@@ -78,7 +78,7 @@ func TestMaxKeys(t *testing.T) {
 func TestMaxHits(t *testing.T) {
 	e := newEngine(t, Config{Rules: load(t, ruleText("CT-1", sequenceBody)), MaxHits: 4096})
 	lost := 0
-	for i := range 200 {
+	for i := range 800 {
 		for j := range 40 {
 			lost += len(e.Apply(at(time.Duration(i*40+j), inj, fmt.Sprintf("a%d", i))))
 		}

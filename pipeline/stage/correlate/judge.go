@@ -13,6 +13,10 @@ import (
 // maxKey bounds the key of a window, in bytes: senders choose session keys.
 const maxKey = 256
 
+// gatewayPrefix stands before a gateway's name in the key of its window, as
+// [event.Agent.Key] has it.
+const gatewayPrefix = "gateway:"
+
 // windowKeys names the windows that an event goes to; empty: none.
 type windowKeys struct{ own, gateway string }
 
@@ -34,7 +38,7 @@ func (e *Engine) keysOf(key correlation.Key, ev *event.Event) windowKeys {
 	default:
 		k := windowKeys{own: bounded(ev.Agent.ID)}
 		if ev.Agent.Gateway != "" {
-			k.gateway = bounded("gateway:" + ev.Agent.Gateway)
+			k.gateway = bounded(gatewayPrefix + ev.Agent.Gateway)
 		}
 		return k
 	}

@@ -96,9 +96,10 @@ func TestWaitingCommandsSurviveARestart(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, bad := range []string{`"subject":[9]`, `"subject":[0,1]`, `"subject":[]`} {
-		broken := strings.Replace(string(b), `"subject":[1]`, bad, 1)
-		if broken == string(b) {
-			t.Fatalf("no subject in %s", b)
+		plain := plainly(t, b)
+		broken := strings.Replace(plain, `"subject":[1]`, bad, 1)
+		if broken == plain {
+			t.Fatalf("no subject in %s", plain)
 		}
 		if err := newEngine(t, cfg).Restore([]byte(broken)); err == nil {
 			t.Errorf("%s was restored", bad)

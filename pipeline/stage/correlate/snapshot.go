@@ -1,13 +1,16 @@
 package correlate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 )
@@ -51,7 +54,8 @@ type pendingSnapshot struct {
 	Draft    jsontext.Value `json:"draft"`
 }
 
-// Snapshot gives the state as JSON, the same bytes for the same state.
+// Snapshot gives the state, the same bytes for the same state: JSON, packed with
+// S2, since under an attack there are tens of megabytes of it.
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -76,11 +80,24 @@ func (e *Engine) Snapshot() ([]byte, error) {
 		}
 		s.Rules = append(s.Rules, rs)
 	}
-	b, err := json.Marshal(&s)
-	if err != nil {
+	var b bytes.Buffer
+	packed := s2.NewWriter(&b, s2.WriterConcurrency(1))
+	if err := errors.Join(json.MarshalWrite(packed, &s), packed.Close()); err != nil {
 		return nil, fmt.Errorf("snapshot correlate: %w", err)
 	}
-	return b, nil
+	return b.Bytes(), nil
+}
+
+// maxUnpacked bounds a snapshot in bytes: 65,536 hits of some 2 kB for each rule
+// are out of reach.
+const maxUnpacked = 1 << 30
+
+// unpacked reads a snapshot: packed, or as earlier versions wrote it.
+func unpacked(b []byte) io.Reader {
+	if len(b) > 0 && b[0] == '{' {
+		return bytes.NewReader(b)
+	}
+	return io.LimitReader(s2.NewReader(bytes.NewReader(b)), maxUnpacked)
 }
 
 func (w *window) snapshot(number func([]*hit) []int) windowSnapshot {
@@ -109,7 +126,7 @@ func (e *Engine) Restore(b []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var s snapshot
-	if err := json.Unmarshal(b, &s, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.UnmarshalRead(unpacked(b), &s, json.RejectUnknownMembers(true)); err != nil {
 		return fmt.Errorf("restore correlate: %w", err)
 	}
 	if s.Version != snapshotVersion {

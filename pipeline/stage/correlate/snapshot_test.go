@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -144,6 +145,47 @@ func TestRestoreDropsWindowsOfChangedRules(t *testing.T) {
 	}
 }
 
+// plainly gives a snapshot unpacked, the form that earlier versions wrote.
+func plainly(t testing.TB, snapshot []byte) string {
+	t.Helper()
+	b, err := io.ReadAll(unpacked(snapshot))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestRestoreReadsWhatEarlierVersionsWrote(t *testing.T) {
+	cfg := Config{Rules: load(t, ruleText("CT-1", sequenceBody))}
+	e := newEngine(t, cfg)
+	e.Apply(at(0, inj, "a"))
+	b, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = newEngine(t, cfg)
+	if err := e.Restore([]byte(plainly(t, b))); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1s CT-1 a [0s 1s]"}, says(e, at(time.Second, egr, "a"))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRestoreRefusesWhatIsCutShort(t *testing.T) {
+	e := newEngine(t, Config{Rules: load(t, ruleText("CT-1", sequenceBody))})
+	e.Apply(at(0, inj, "a"))
+	b, err := e.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range b {
+		if err := e.Restore(b[:n]); err == nil {
+			t.Errorf("%d of %d bytes were restored", n, len(b))
+		}
+	}
+}
+
 func TestRestoreRefuses(t *testing.T) {
 	cfg := Config{Rules: load(t, ruleText("CT-1", sequenceBody))}
 	e := newEngine(t, cfg)
@@ -163,9 +205,10 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bad := strings.Replace(string(good), tt.from, tt.to, 1)
-			if bad == string(good) {
-				t.Fatalf("%s is not in %s", tt.from, good)
+			plain := plainly(t, good)
+			bad := strings.Replace(plain, tt.from, tt.to, 1)
+			if bad == plain {
+				t.Fatalf("%s is not in %s", tt.from, plain)
 			}
 			if err := e.Restore([]byte(bad)); !strings.HasPrefix(fmt.Sprint(err), tt.want) {
 				t.Errorf("error %v, want %s", err, tt.want)
@@ -184,6 +227,7 @@ func FuzzRestore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Add([]byte(plainly(f, seed)))
 	f.Add(seed)
 	f.Add([]byte(`{"version":1,"hits":[],"rules":[],"sweep":-1}`))
 	cfg := everything(f)

@@ -8,15 +8,23 @@ import (
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/rules/correlation"
 )
 
 const (
-	// keepHits is how many hits a step of a window keeps; a count keeps as many
-	// as it needs.
+	// keepHits is how many hits a step of a window keeps that several agents may
+	// share, keepOwn of one that belongs to an agent or a session: there are many
+	// of these (BenchmarkMemory in sidecar). A count keeps as many as it needs.
 	keepHits = 32
+	keepOwn  = 8
 	// keepSame is how many hits of an unless are kept whose commands are compared,
-	// the newest: such rules look back some seconds only.
-	keepSame = 256
+	// the newest: such rules look back some seconds only. keepOwnSame is that of a
+	// window that belongs to an agent.
+	keepSame    = 256
+	keepOwnSame = 64
+	// late is how much later than others an event may be that unless.before looks
+	// back from: see [event.Event.Order].
+	late = 15 * time.Second
 	// keepNewest is how many are kept where only the newest matter: more than one,
 	// since events overtake each other.
 	keepNewest = 4
@@ -181,13 +189,40 @@ func (e *Engine) store(r *rule, w *window, h *hit, mask stepMask) {
 	w.reach(h)
 	for i := range w.steps {
 		if mask&(1<<i) != 0 {
-			w.steps[i] = r.insert(w, w.steps[i], h, r.keep)
+			w.steps[i] = r.insert(w, w.steps[i], h, r.keepIn(w, r.keep))
 		}
 	}
 	if mask&unlessBit != 0 {
-		w.unless = r.insert(w, w.unless, h, r.keepUnless)
+		r.forgetFar(w, h.Received)
+		w.unless = r.insert(w, w.unless, h, r.keepIn(w, r.keepUnless))
 		e.takeBack(r, w, h)
 	}
+}
+
+// keepIn is how many of keep hits a step keeps in w: fewer where they are of one
+// agent or session.
+func (r *rule) keepIn(w *window, keep int) int {
+	shared := w.gateway || strings.HasPrefix(w.key, gatewayPrefix)
+	switch {
+	case shared || r.Key == correlation.KeyHost || r.Key == correlation.KeyContainer:
+	case keep == keepHits:
+		return keepOwn
+	case keep == keepSame:
+		return keepOwnSame
+	}
+	return keep
+}
+
+// forgetFar takes out what the unless of a rule has no use for any more: it looks
+// back from an event as far as unless.before says.
+func (r *rule) forgetFar(w *window, now time.Time) {
+	if r.Unless.Before == 0 {
+		return
+	}
+	far := now.Add(-r.Unless.Before - late).UnixNano()
+	before := len(w.unless)
+	w.unless = slices.DeleteFunc(w.unless, func(h *hit) bool { return h.received < far })
+	r.hits -= before - len(w.unless)
 }
 
 // insert adds a hit in its place and keeps at most keep.
@@ -205,7 +240,7 @@ func (r *rule) insert(w *window, hits []*hit, h *hit, keep int) []*hit {
 	if len(hits) > keep {
 		r.hits--
 		k := 0 // a count needs the newest, and so do commands
-		if r.Count == nil && keep == keepHits {
+		if r.Count == nil && (keep == keepHits || keep == keepOwn) {
 			k = r.thin(w, hits, h)
 		}
 		hits = slices.Delete(hits, k, k+1)
