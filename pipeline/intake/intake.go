@@ -141,7 +141,7 @@ func (in *Intake) Emit(ev *event.Event) {
 // Unlike those from outside it is never refused for want of room, nor because
 // the intake drains: a result must not be lost on the way out.
 func (in *Intake) Own(ctx context.Context, ev *event.Event) (seq uint64, err error) {
-	req := &request{events: []*event.Event{ev}, done: make(chan error, 1)}
+	req := &request{events: []*event.Event{ev}, size: weight(ev), done: make(chan error, 1)}
 	in.mu.Lock()
 	in.enqueue(req)
 	in.mu.Unlock()
@@ -273,11 +273,20 @@ func (in *Intake) publish(evs []*event.Event, recs []*journal.Record) {
 	for i, ev := range evs {
 		ev.Seq = recs[i].Seq
 		in.keep(ev)
-		in.bytes += int64(len(ev.Raw))
+		in.bytes += weight(ev)
 	}
 	in.durable = recs[len(recs)-1].Seq
 	in.writing = false
 	in.broadcast()
+}
+
+// weight is how many bytes ev takes in the journal and in memory, nearly. One of
+// g0's own has no record of a source's, but it may carry a whole baseline.
+func weight(ev *event.Event) int64 {
+	if ev.Format == event.FormatG0 {
+		return int64(len(ev.Data))
+	}
+	return int64(len(ev.Raw))
 }
 
 // keep puts ev into the window if its bytes find room. The caller holds mu.
@@ -285,9 +294,9 @@ func (in *Intake) keep(ev *event.Event) {
 	slot := &in.window[ev.Seq%uint64(len(in.window))]
 	if old := *slot; old != nil {
 		*slot = nil
-		in.held -= int64(len(old.Raw))
+		in.held -= weight(old)
 	}
-	if n := int64(len(ev.Raw)); in.held+n <= maxWindowBytes {
+	if n := weight(ev); in.held+n <= maxWindowBytes {
 		*slot = ev
 		in.held += n
 	}

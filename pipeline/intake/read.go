@@ -39,7 +39,7 @@ func (in *Intake) Recover(seq uint64) error {
 			in.counts.add([]*event.Event{ev}, ev.Seq)
 		}
 		if ev.Seq >= in.next {
-			in.bytes += int64(len(ev.Raw))
+			in.bytes += weight(ev)
 		}
 		return nil
 	})
@@ -91,14 +91,14 @@ func (in *Intake) Next(ctx context.Context, limit int) (evs []*event.Event, firs
 // they are large; to is where it ended.
 func (in *Intake) load(first, last uint64) (evs []*event.Event, to uint64) {
 	evs = make([]*event.Event, 0, last-first+1)
-	size := 0
+	size := int64(0)
 	for seq := first; seq <= last; seq++ {
 		slot := seq % uint64(len(in.window))
 		in.mu.Lock()
 		ev := in.window[slot]
 		if ev != nil && ev.Seq == seq {
 			in.window[slot] = nil
-			in.held -= int64(len(ev.Raw))
+			in.held -= weight(ev)
 		}
 		in.mu.Unlock()
 		if ev == nil || ev.Seq != seq {
@@ -110,7 +110,7 @@ func (in *Intake) load(first, last uint64) (evs []*event.Event, to uint64) {
 			}
 		}
 		evs = append(evs, ev)
-		if size += len(ev.Raw); size >= maxRead {
+		if size += weight(ev); size >= maxRead {
 			return evs, seq
 		}
 	}
@@ -136,7 +136,7 @@ func (in *Intake) restore(rec *journal.Record, err error) (*event.Event, error) 
 func (in *Intake) Done(first, last uint64, evs []*event.Event) {
 	var bytes int64
 	for _, ev := range evs {
-		bytes += int64(len(ev.Raw))
+		bytes += weight(ev)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
