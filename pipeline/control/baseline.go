@@ -123,7 +123,7 @@ func (s *Server) changeBaseline(w http.ResponseWriter, r *http.Request, b Baseli
 }
 
 func notObeyed(key string) string {
-	return fmt.Sprintf("the command is journalled, but the baseline of %s is as before: a processor before g0_baseline may drop commands, or another one came in between", key)
+	return fmt.Sprintf("the command is journalled, but the baseline of %s is as before: there may be no room for it (max_total), a processor before g0_baseline may drop commands, or another one came in between", key)
 }
 
 // importers is how many agents of a document are imported at once: they share the
@@ -168,7 +168,7 @@ func (s *Server) importBaseline(w http.ResponseWriter, r *http.Request, b Baseli
 	}
 	out := BaselineImport{Agents: []string{}}
 	for _, a := range doc.Agents {
-		if _, there := b.Agent(a.Agent); !there {
+		if st, there := b.Agent(a.Agent); !there || !holds(st, a) {
 			fail(w, http.StatusInternalServerError, notObeyed(a.Agent))
 			return
 		}
@@ -176,6 +176,17 @@ func (s *Server) importBaseline(w http.ResponseWriter, r *http.Request, b Baseli
 	}
 	s.log.Info("operator command", "event", event.TypeBaselineImportAsk, "agents", len(out.Agents), "actor", actor)
 	answer(w, out)
+}
+
+// holds says whether as many items are there as a has: none are lost of an import
+// that was taken.
+func holds(st baseline.Status, a baseline.Agent) bool {
+	for feature, items := range a.Features {
+		if st.Items[feature].Known < len(items) {
+			return false
+		}
+	}
+	return true
 }
 
 // actor is who is connected.

@@ -106,7 +106,7 @@ func TestBaselineRefusals(t *testing.T) {
 		}, "agent: missing"},
 		{"a processor drops the command", func(f *fake) { f.deaf = true }, func(c *Client, t *testing.T) error {
 			return c.ChangeBaseline(t.Context(), BaselineFreeze, "research")
-		}, "the command is journalled, but the baseline of research is as before: a processor before g0_baseline may drop commands, or another one came in between"},
+		}, "the command is journalled, but the baseline of research is as before: there may be no room for it (max_total), a processor before g0_baseline may drop commands, or another one came in between"},
 		{"journal away", func(f *fake) { f.err = errors.New("disk gone") }, func(c *Client, t *testing.T) error {
 			return c.ChangeBaseline(t.Context(), BaselineFreeze, "research")
 		}, "disk gone"},
@@ -121,7 +121,7 @@ func TestBaselineRefusals(t *testing.T) {
 		{"import is dropped", func(f *fake) { f.deaf = true }, func(c *Client, t *testing.T) error {
 			_, err := c.ImportBaseline(t.Context(), []byte(`{"schema":"g0.baseline/1","agents":[{"agent":"a","state":"learning","since":1,"features":{}}]}`))
 			return err
-		}, "the command is journalled, but the baseline of a is as before: a processor before g0_baseline may drop commands, or another one came in between"},
+		}, "the command is journalled, but the baseline of a is as before: there may be no room for it (max_total), a processor before g0_baseline may drop commands, or another one came in between"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := learning(t)

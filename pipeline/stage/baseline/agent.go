@@ -120,10 +120,10 @@ func (a *agent) alarm(typ string, now int64, l *limits) {
 	}
 }
 
-// hold lengthens the alert.
+// hold lengthens the alert. After the clock was set back it may end before it began.
 func (a *agent) hold(typ string, at, until int64) {
 	if until > a.alert.until {
-		a.held += until - max(a.alert.until, at)
+		a.held += max(0, until-max(a.alert.until, at))
 		a.alert.until = until
 	}
 	a.alert.typ, a.alert.at = typ, at

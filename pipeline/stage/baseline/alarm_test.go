@@ -251,3 +251,20 @@ func TestAlertIsShown(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestAlertOfAGatewayAfterTheClockWasSetBack: the alert that a new agent shares ends
+// before the gateway's last one began, and the agent can be restored all the same.
+func TestAlertOfAGatewayAfterTheClockWasSetBack(t *testing.T) {
+	known := event.Agent{ID: "known", Gateway: "main", By: event.ByToken}
+	fresh := event.Agent{ID: "fresh", Gateway: "main", By: event.ByToken}
+	var s script
+	s.alert(event.Agent{Gateway: "main", By: event.ByKernel}, event.TypeInjectionDetected)
+	s.wait(2 * time.Hour)
+	s.alert(known, event.TypeInjectionDetected)
+	s.wait(time.Minute - 2*time.Hour)
+	s.tool(fresh, "exec")
+	_, st := play(t, quick(), s.events)
+	if got := statusOf(t, st, "fresh"); got.Alert == nil {
+		t.Errorf("no alert: %+v", got)
+	}
+}

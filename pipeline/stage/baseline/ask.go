@@ -92,7 +92,8 @@ func (s *Stage) resetAsked(ev *event.Event, now int64) {
 }
 
 // importAsked puts a baseline in the place of the one that is there. One that
-// cannot be read, which whoever asked was told, changes nothing. An alert goes on.
+// cannot be read, which whoever asked was told, or for which there is no room,
+// changes nothing. An alert goes on.
 func (s *Stage) importAsked(ev *event.Event, now int64) {
 	ask, ok := asked(ev)
 	if !ok {
@@ -107,6 +108,10 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	if ask.Actor == ActorStore && old != nil && (old.active() || in.State != StateActive) {
 		return
 	}
+	if !s.makeRoom(in.items(), old, now) {
+		s.note(&s.lost, &s.lost.Refused, now)
+		return
+	}
 	if old != nil {
 		s.forget(old)
 	} else {
@@ -119,14 +124,26 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	in.Run = nil
 	s.fill(a, &in)
 	a.forgetRun()
-	for s.items > s.l.MaxTotal && s.forgetIdle(a, now) {
-	}
 	a.since, a.alert, a.ownAlert = min(a.since, now), old.alert, old.ownAlert
 	a.activeSince = min(a.activeSince, now)
 	s.sort(a)
 	if a.active() {
 		s.tellActive(ev, a)
 	}
+}
+
+// makeRoom forgets idle agents until n items have room in the place of old's, which
+// may be nil, and says whether they do.
+func (s *Stage) makeRoom(n int, old *agent, now int64) bool {
+	if old != nil {
+		n -= old.items()
+	}
+	for s.items+n > s.l.MaxTotal {
+		if n <= 0 || n > s.l.MaxTotal || !s.forgetIdle(old, now) {
+			return n <= 0
+		}
+	}
+	return true
 }
 
 // sort puts a among those that may be forgotten, or takes it out.

@@ -164,6 +164,56 @@ func TestImportKeepsAlert(t *testing.T) {
 	}
 }
 
+// TestImportLeavesRoomToCount: an agent whose counts are the highest that a document
+// may have can be saved and restored after its next events.
+func TestImportLeavesRoomToCount(t *testing.T) {
+	who := tokened("research")
+	doc := edited(t, exported(t), func(a *Agent) {
+		a.Events, a.Taught, a.Quiet, a.Held = maxCount, maxCount, maxCount, maxTime
+		for _, items := range a.Features {
+			for i := range items {
+				items[i].Count = maxCount
+			}
+		}
+	})
+	var s script
+	s.ask(t, event.TypeBaselineImportAsk, event.Agent{ID: "research"}, Ask{Actor: ActorStore, Baseline: doc})
+	s.tool(who, "exec")
+	s.alert(who, event.TypeInjectionDetected)
+	s.tool(who, "exec")
+	play(t, quick(), s.events)
+}
+
+// TestImportIsBounded: imports, of whoever can write to the store, too, take up no
+// more items than max_total; what is there is not given up for one that has no room.
+func TestImportIsBounded(t *testing.T) {
+	doc := exported(t) // 4 items, active
+	cfg := quick()
+	cfg.MaxTotal = 9
+	var s script
+	for _, name := range []string{"a", "b", "c"} {
+		of := bytes.ReplaceAll(doc, []byte(`"research"`), []byte(`"`+name+`"`))
+		s.ask(t, event.TypeBaselineImportAsk, event.Agent{ID: name}, Ask{Actor: ActorStore, Baseline: of})
+	}
+	larger := edited(t, bytes.ReplaceAll(doc, []byte(`"research"`), []byte(`"a"`)), func(a *Agent) {
+		for i := range 2 {
+			a.Features["tool"] = append(a.Features["tool"], Item{Item: fmt.Sprint("more-", letters(i))})
+		}
+	})
+	s.ask(t, event.TypeBaselineImportAsk, event.Agent{ID: "a"}, Ask{Actor: "uid:0", Baseline: larger})
+	told, st := play(t, cfg, s.events)
+	if got := st.Totals(); got != (Totals{Active: 2, Items: 8}) {
+		t.Errorf("%+v", got)
+	}
+	want := []string{
+		"e1-baseline-active baseline.active info", "e2-baseline-active baseline.active info",
+		"e3-baseline.lost-0 coverage.lost low too many agents 1",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestExport(t *testing.T) {
 	doc := exported(t)
 	st := open(t, quick())

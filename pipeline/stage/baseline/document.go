@@ -57,6 +57,14 @@ type Agent struct {
 	Run *Run `json:"run,omitzero"`
 }
 
+// items counts the items of all features.
+func (a *Agent) items() (n int) {
+	for _, items := range a.Features {
+		n += len(items)
+	}
+	return n
+}
+
 // Item is one thing that an agent does.
 type Item struct {
 	Item  string `json:"item"`

@@ -207,13 +207,17 @@ func (src *Item) fill(it *item, l *limits) {
 	it.rate.limit = it.rate.known.limit(l.Deviations)
 }
 
-// forgetRun leaves of the items of an imported agent what was learned, without
-// what was told of them and the minute that went on.
+// forgetRun leaves of an imported agent what was learned, without what was told of
+// its items and the minute that went on. Counts keep room to grow: what is saved of
+// the agent later must be within what a document may say.
 func (a *agent) forgetRun() {
+	const most = maxCount / 2
+	a.events, a.taught, a.quiet = min(a.events, most), min(a.taught, most), min(a.quiet, most)
+	a.held = min(a.held, maxTime/2)
 	for f := range a.tables {
 		for i := range a.tables[f].items {
 			it := &a.tables[f].items[i]
-			it.told = 0
+			it.told, it.count = 0, min(it.count, most)
 			if r := it.rate; r != nil {
 				r.minute, r.count, r.tainted, r.told = 0, 0, false, 0
 				r.older = [2]point{{0, r.known}, {0, r.known}}
