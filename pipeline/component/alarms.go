@@ -3,9 +3,14 @@ package component
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
 	"github.com/guard0-ai/g0-sidecar/pipeline/spine"
 )
@@ -18,7 +23,9 @@ const maxAlarms = 4096
 // same in a replay. No snapshot is taken before they are durable; after a crash
 // the same threat is told again, and known by its id.
 type alarms struct {
-	spine *spine.Spine
+	own   func(context.Context, *event.Event) (uint64, error) // [intake.Intake.Own]
+	board *coverage.Board
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	pending []*event.Event
@@ -27,7 +34,7 @@ type alarms struct {
 }
 
 func newAlarms(sp *spine.Spine) *alarms {
-	return &alarms{spine: sp, wake: make(chan struct{}, 1)}
+	return &alarms{own: sp.Intake.Own, board: sp.Board, log: sp.Log, wake: make(chan struct{}, 1)}
 }
 
 // tell hands on d if it is a threat or a decision to stop an agent. It does not
@@ -49,7 +56,7 @@ func (a *alarms) tell(d *event.Event) {
 		switch {
 		case w.Key() == "" || !w.By.Proven():
 		case len(a.pending) >= maxAlarms:
-			a.spine.Board.Count("baseline", "alert not told", "the journal cannot be written", 1)
+			a.board.Count("baseline", "alert not told", "the journal cannot be written", 1)
 		default:
 			a.pending = append(a.pending, &event.Event{
 				Schema: event.SchemaVersion, Source: event.SourceG0, Type: event.TypeBaselineAlert, Time: d.Received,
@@ -64,7 +71,8 @@ func (a *alarms) tell(d *event.Event) {
 	}
 }
 
-// Run journals what is told until ctx ends, and then what still waits.
+// Run journals what is told until ctx ends, however often that takes: a disk that
+// is full for a while must not end g0.
 func (a *alarms) Run(ctx context.Context) error {
 	for {
 		select {
@@ -72,7 +80,12 @@ func (a *alarms) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil // a snapshot was taken, or the journal gives them again
 		}
-		if err := a.Flush(ctx); err != nil && ctx.Err() == nil {
+		try := func() (struct{}, error) { return struct{}{}, a.Flush(ctx) }
+		_, err := backoff.Retry(ctx, try, backoff.WithMaxElapsedTime(0),
+			backoff.WithNotify(func(err error, next time.Duration) {
+				a.log.Error("baselines not told of an alert", "err", err, "again_in", next)
+			}))
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -90,7 +103,7 @@ func (a *alarms) Flush(ctx context.Context) error {
 		}
 		ev := a.pending[0]
 		a.mu.Unlock()
-		if _, err := a.spine.Intake.Own(ctx, ev); err != nil {
+		if _, err := a.own(ctx, ev); err != nil {
 			return fmt.Errorf("journal an alert for the baseline: %w", err)
 		}
 		a.mu.Lock()
