@@ -112,7 +112,12 @@ func (rt *Runtime) newBaseline(conf *service.ParsedConfig, _ *service.Resources)
 		rt.Spine.Serve("baseline alerts", alarms)
 		rt.alarms.Store(alarms)
 	}
-	if _, err := rt.newKeeper(conf, baseline.Name, func(r store.Record) { rt.adopt(st, r) }); err != nil {
+	adopt := func(r store.Record) bool { return rt.adopt(st, r) }
+	learning := func(key string) bool {
+		now, ok := st.Agent(key)
+		return ok && now.State == baseline.StateLearning && !now.Frozen
+	}
+	if _, err := rt.newKeeper(conf, baseline.Name, adopt, learning); err != nil {
 		return nil, err
 	}
 	warn := newWarner(rt.Log)
@@ -125,19 +130,22 @@ func (rt *Runtime) newBaseline(conf *service.ParsedConfig, _ *service.Resources)
 	})), nil
 }
 
-// adopt asks for the import of what the store has of an agent that is not known
-// here.
-func (rt *Runtime) adopt(st *baseline.Stage, r store.Record) {
+// adopt asks for the import of what the store has of an agent, if it may be better
+// than what is known here, and says whether it did.
+func (rt *Runtime) adopt(st *baseline.Stage, r store.Record) (asked bool) {
 	ev, err := adoption(st, r)
-	if err == nil {
+	if ev != nil {
 		// The keeper waits; when g0 stops, the intake ends after it.
 		_, err = rt.Spine.Intake.Own(context.Background(), ev)
 	}
 	if err != nil {
 		rt.Spine.Board.Count("baseline", "not taken over from the store", event.Clean(err.Error(), 200), 1)
 	}
+	return ev != nil
 }
 
+// adoption gives the event that asks for the import; nil: there is nothing to ask
+// for.
 func adoption(st *baseline.Stage, r store.Record) (*event.Event, error) {
 	doc, err := st.Parse(r.Body)
 	if err != nil {
@@ -145,6 +153,9 @@ func adoption(st *baseline.Stage, r store.Record) (*event.Event, error) {
 	}
 	if len(doc.Agents) != 1 || doc.Agents[0].Agent != r.Key {
 		return nil, fmt.Errorf("the record of %q is of another agent", r.Key)
+	}
+	if _, known := st.Agent(r.Key); known && doc.Agents[0].State != baseline.StateActive {
+		return nil, nil
 	}
 	ask, err := baseline.ImportOf(doc.Agents[0], baseline.ActorStore)
 	if err != nil {

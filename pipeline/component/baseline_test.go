@@ -122,6 +122,40 @@ func TestBaselineFromTheStore(t *testing.T) {
 	}
 }
 
+// TestBaselineFromTheStoreAfterARestart: a sidecar that was started anew while Redis
+// was away knows the agent, but too little of it to keep Redis's baseline from it.
+func TestBaselineFromTheStoreAfterARestart(t *testing.T) {
+	server := storetest.Redis(t)
+	yaml := func(dir string) string {
+		return pipeline(dir, stages(identifyYAML, strings.Replace(baselineYAML, "{ ", `{ redis: { addresses: [ "`+server.Address+`" ], timeout: 200ms }, `, 1)), fileYAML)
+	}
+	status := func(s *sidecar) baseline.Status { st, _ := s.baseline("research"); return st }
+	state := func(s *sidecar) coverage.State { return s.spine.Board.Health()["redis"].State }
+
+	dir := t.TempDir()
+	s := start(t, dir, yaml(dir))
+	for range 6 {
+		s.post(call("exec"))
+	}
+	s.until("the store is connected", func() bool { return state(s) == coverage.StateConnected })
+	s.stop()
+
+	dir = t.TempDir()
+	server.Freeze()
+	for range 2 { // the second knows the agent from the start
+		s = start(t, dir, yaml(dir))
+		s.post(call("exec"))
+		s.until("the store is away", func() bool { return state(s) == coverage.StateDegraded })
+		s.stop()
+	}
+	s = start(t, dir, yaml(dir))
+	server.Thaw()
+	s.until("the baseline was taken over", func() bool { return status(s).State == baseline.StateActive })
+	if got := status(s).Events; got != 6 {
+		t.Errorf("%d events are known, not those of the store", got)
+	}
+}
+
 // TestBaselineRefusesTheStore: what is in Redis and is no baseline is told, and
 // changes nothing.
 func TestBaselineRefusesTheStore(t *testing.T) {

@@ -73,10 +73,10 @@ func redisConfig(conf *service.ParsedConfig) (store.RedisConfig, bool, error) {
 }
 
 // newKeeper copies the shards of the stage that was registered under name to Redis,
-// if conf asks for that. What others left there of agents that are not known here
-// goes to adopt, on a goroutine of the keeper's, which may wait. Call it after the
-// stage was registered; nil: there is none.
-func (rt *Runtime) newKeeper(conf *service.ParsedConfig, name string, adopt func(store.Record)) (*store.Keeper, error) {
+// if conf asks for that. What others left there goes to adopt: see
+// [store.KeeperOptions], as for poor. Call it after the stage was registered; nil:
+// there is none.
+func (rt *Runtime) newKeeper(conf *service.ParsedConfig, name string, adopt func(store.Record) bool, poor func(string) bool) (*store.Keeper, error) {
 	cfg, wanted, err := redisConfig(conf)
 	if err != nil || !wanted {
 		return nil, err
@@ -92,7 +92,7 @@ func (rt *Runtime) newKeeper(conf *service.ParsedConfig, name string, adopt func
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", errors.Join(err, remote.Close()))
 	}
-	k, err := store.NewKeeper(local, remote, store.KeeperOptions{Log: rt.Log, Board: rt.Spine.Board, Adopt: adopt})
+	k, err := store.NewKeeper(local, remote, store.KeeperOptions{Log: rt.Log, Board: rt.Spine.Board, Adopt: adopt, Poor: poor})
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", errors.Join(err, remote.Close()))
 	}

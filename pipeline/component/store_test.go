@@ -64,7 +64,7 @@ func TestRedisIsNotUsedUnlessAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k, err := (&Runtime{}).newKeeper(conf, "baseline", nil); k != nil || err != nil {
+	if k, err := (&Runtime{}).newKeeper(conf, "baseline", nil, nil); k != nil || err != nil {
 		t.Errorf("%v, %v", k, err)
 	}
 	// Outside g0 run it is looked at, and not connected to.
@@ -72,7 +72,7 @@ func TestRedisIsNotUsedUnlessAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Runtime{}).newKeeper(conf, "baseline", nil); err == nil || !strings.Contains(err.Error(), "nowhere") {
+	if _, err := (&Runtime{}).newKeeper(conf, "baseline", nil, nil); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("an address without a port: %v", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestKeeperRunsInTheSpine(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt := &Runtime{Spine: sp, Log: slog.New(slog.DiscardHandler)}
-	if k, err := rt.newKeeper(conf, "baseline", nil); k == nil || err != nil {
+	if k, err := rt.newKeeper(conf, "baseline", nil, nil); k == nil || err != nil {
 		t.Fatal(k, err)
 	}
 	server.Until("the store is connected", func(context.Context) bool {

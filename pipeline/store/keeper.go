@@ -54,9 +54,13 @@ type KeeperOptions struct {
 	// Part is the store's name on the board.
 	Part string
 	// Adopt is handed the records of other instances whose agents were not known
-	// here when the keeper was made, before any is replaced; nil: nobody. It is
-	// called by one goroutine at a time and may wait.
-	Adopt func(Record)
+	// here when the keeper was made, or of which Poor says so, before any is
+	// replaced; nil: nobody. It says whether it asked for anything: if not, what is
+	// here replaces the record. It is called by one goroutine at a time and may wait.
+	Adopt func(Record) bool
+	// Poor says of an agent that it is hardly known here, so that another instance's
+	// record may be better; nil: of none. It must not wait.
+	Poor func(key string) bool
 	// Check is how often the store is looked at when there is nothing to write.
 	Check time.Duration
 	// MinBackoff and MaxBackoff bound the waits after failures.
@@ -82,7 +86,7 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	dirty   map[string]bool // keys to be written or taken away
-	adopted map[string]bool // records that were handed on: whether their agent has not changed since
+	adopted map[string]bool // records that were handed on: whether something is to come of it, and their agent has not changed since
 	bytes   int             // of these
 
 	// Only of Run, which is called once.

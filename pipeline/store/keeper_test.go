@@ -187,6 +187,37 @@ func TestKeeperHandsOnWhatOthersLeft(t *testing.T) {
 	}
 }
 
+// An agent that was here at the start, but is poorly known, gives way to a record
+// that is richer, and replaces one that is not.
+func TestKeeperHandsOnWhatIsBetterKnownElsewhere(t *testing.T) {
+	for _, body := range []string{"rich", useless} {
+		t.Run(body, func(t *testing.T) {
+			s := storetest.Redis(t)
+			probe := mustRedis(t, config(s.Address))
+			foreign := storetest.Rec(poor, "elsewhere", 900, body)
+			storetest.Put(t, probe, foreign, storetest.Rec("research", "elsewhere", 900, "other"))
+			r := newRig(t, t.TempDir())
+			r.save(map[string]string{poor: "a few events", "research": "much"}) // before a restart
+			r.start(mustRedis(t, config(s.Address)))
+			r.until("it is handed on", func() bool { return len(r.takenOver()) == 1 })
+			storetest.Same(t, []store.Record{foreign}, r.takenOver())
+			if body == useless {
+				r.written(probe)
+				return
+			}
+			r.until("the other is written", func() bool {
+				got, err := probe.Get(t.Context(), "research")
+				return err == nil && string(got.Body) == "much"
+			})
+			if got, err := probe.Get(t.Context(), poor); err != nil || string(got.Body) != "rich" {
+				t.Errorf("the richer record: %q, %v", got.Body, err)
+			}
+			r.save(map[string]string{poor: "rich and more"})
+			r.written(probe)
+		})
+	}
+}
+
 func TestKeeperSkipsWhatIsNoRecord(t *testing.T) {
 	s := storetest.Redis(t)
 	s.Do("HSET g0:baseline:{broken} instance elsewhere", "SET g0:baseline:{text} x", "HSET g0:baseline:{headless} instance e seq 1",

@@ -19,6 +19,10 @@ import (
 
 const stage = "baseline"
 
+// poor is an agent that is always poorly known here, useless a body that nothing
+// comes of.
+const poor, useless = "poor", "useless"
+
 // rig is a keeper over a state folder of its own.
 type rig struct {
 	t     testing.TB
@@ -67,11 +71,13 @@ func (r *rig) start(remote store.Remote) {
 	opt := store.KeeperOptions{
 		Log: slog.New(slog.DiscardHandler), Board: r.board,
 		Check: 20 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
-		Adopt: func(rec store.Record) {
+		Adopt: func(rec store.Record) bool {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.adopted = append(r.adopted, rec)
+			return string(rec.Body) != useless
 		},
+		Poor: func(key string) bool { return key == poor },
 	}
 	k, err := store.NewKeeper(r.local, remote, opt)
 	if err != nil {

@@ -90,13 +90,14 @@ func (k *Keeper) setBack(there []Meta, here map[string]Meta, saved uint64) bool 
 }
 
 // adopt hands on another instance's record, once, if its agent was not known here
-// at the start. While it says true the record stays: nothing came of it yet.
+// at the start or is poorly known. While it says true the record stays: nothing came
+// of it yet.
 func (k *Keeper) adopt(ctx context.Context, m Meta) (bool, error) {
 	k.mu.Lock()
 	waits, before := k.adopted[m.Key]
 	full := len(k.adopted) >= maxAdopted || k.bytes >= maxAdoptedBytes
 	k.mu.Unlock()
-	if k.opt.Adopt == nil || k.known[m.Key] || before {
+	if k.opt.Adopt == nil || before || k.known[m.Key] && (k.opt.Poor == nil || !k.opt.Poor(m.Key)) {
 		return waits, nil
 	}
 	if full {
@@ -116,10 +117,19 @@ func (k *Keeper) adopt(ctx context.Context, m Meta) (bool, error) {
 	k.mu.Lock()
 	k.adopted[m.Key] = true
 	k.bytes += len(rec.Body)
+	changed := k.dirty[m.Key]
 	delete(k.dirty, m.Key) // until it changes again
 	k.mu.Unlock()
+	if !k.opt.Adopt(rec) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.adopted[m.Key] = false
+		if changed {
+			k.dirty[m.Key] = true
+		}
+		return false, nil
+	}
 	k.opt.Log.Info("took over a baseline from the store", "part", k.opt.Part, "agent", m.Key, "instance", event.Clean(m.Instance, MaxInstance))
-	k.opt.Adopt(rec)
 	return true, nil
 }
 
