@@ -145,9 +145,7 @@ func ParseDaemon(file string, b []byte) (Daemon, error) {
 		return Daemon{}, d.at.err()
 	}
 	d.at.decode(asYAML(b), &d)
-	if d.at.err() == nil {
-		d.check()
-	}
+	d.check() // what could not be read has its default, which is no fault
 	if err := d.at.err(); err != nil {
 		return Daemon{}, err
 	}

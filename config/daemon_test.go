@@ -152,6 +152,14 @@ func TestParseDaemonFaults(t *testing.T) {
 			"d.json:5: killSwitch.autoEnabled: must be true or false",
 			"d.json:5: killSwitch.rules[0].threshold: must be a whole number",
 			"d.json:5: killSwitch.rules[1]: must be an object",
+			"d.json:5: killSwitch.rules[0].eventType: is not a type of events, such as injection.detected",
+			"d.json:5: killSwitch.rules[0].windowSeconds: 0 is not between 1 and 86400",
+		}},
+		{"kinds, keys and values at once", "{\n\"alerting\": {\"format\": \"teams\", \"routingKey\": 5},\n\"openclaw\": {\"egressIntervalSeconds\": -1},\n\"x\": 1}", []string{
+			"d.json:2: alerting.routingKey: must be a string, in quotes",
+			`d.json:2: alerting.format: "teams" is none of generic, slack, discord, pagerduty`,
+			"d.json:3: openclaw.egressIntervalSeconds: -1 is not between 0 and 86400",
+			"d.json:4: x: unknown key; known are eventReceiver, openclaw, enforcement, alerting, killSwitch",
 		}},
 		{"number out of range", `{"eventReceiver": {"port": 18446744073709551615}}`, []string{
 			"d.json:1: eventReceiver.port: must be a whole number",

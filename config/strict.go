@@ -22,7 +22,8 @@ const maxFaults = 50
 // quote values, which may be secrets.
 type places struct {
 	file   string
-	lines  map[string]int // by key, "killSwitch.rules[0].threshold"
+	lines  map[string]int  // by key, "killSwitch.rules[0].threshold"
+	unread map[string]bool // keys whose value could not be taken
 	faults []fault
 }
 
@@ -31,9 +32,21 @@ type fault struct {
 	key, text string
 }
 
-// refuse notes a fault at a key, or at the nearest key above it that there is.
+// refuse notes a fault at a key, or at the nearest key above it that there is. Of
+// a value that could not be taken one fault is enough.
 func (p *places) refuse(key, format string, args ...any) {
+	for up := key; up != ""; up = up[:max(0, strings.LastIndexAny(up, ".["))] {
+		if p.unread[up] {
+			return
+		}
+	}
 	p.refuseLine(p.line(key), key, format, args...)
+}
+
+// cannotRead notes that the value of a key is none that the key can have.
+func (p *places) cannotRead(key, why string) {
+	p.refuse(key, "%s", why)
+	p.unread[key] = true
 }
 
 func (p *places) refuseLine(line int, key, format string, args ...any) {
@@ -81,7 +94,7 @@ func (p *places) err() error {
 // decode reads the one YAML document of text into the struct that into points
 // to. Keys of which text says nothing, or null, keep their value.
 func (p *places) decode(text []byte, into any) {
-	p.lines = map[string]int{}
+	p.lines, p.unread = map[string]int{}, map[string]bool{}
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	err := dec.Decode(&doc)
@@ -125,7 +138,7 @@ func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
 	tag := n.ShortTag()
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		p.refuse(key, aliasFault)
+		p.cannotRead(key, aliasFault)
 		return
 	case tag == "!!null" && key != "":
 		return
@@ -139,19 +152,19 @@ func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
 		p.list(key, n, v)
 	case reflect.String:
 		if tag != "!!str" {
-			p.refuse(key, "must be a string, in quotes")
+			p.cannotRead(key, "must be a string, in quotes")
 		} else if strings.Contains(n.Value, "${") {
-			p.refuse(key, "has ${, which the pipeline would read as a variable of the environment; none can be named here")
+			p.cannotRead(key, "has ${, which the pipeline would read as a variable of the environment; none can be named here")
 		} else {
 			v.SetString(n.Value)
 		}
 	case reflect.Bool:
 		if tag != "!!bool" || n.Decode(v.Addr().Interface()) != nil {
-			p.refuse(key, "must be true or false")
+			p.cannotRead(key, "must be true or false")
 		}
 	case reflect.Int:
 		if tag != "!!int" || n.Decode(v.Addr().Interface()) != nil {
-			p.refuse(key, "must be a whole number")
+			p.cannotRead(key, "must be a whole number")
 		}
 	default:
 		panic("config: " + key + " is of a kind that no file can give")
@@ -189,7 +202,7 @@ func (p *places) strings(key string, n *yaml.Node, v reflect.Value) {
 // members calls each with the members of an object, but those that come again.
 func (p *places) members(key string, n *yaml.Node, each func(name, path string, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		p.refuse(key, "must be an object")
+		p.cannotRead(key, "must be an object")
 		return
 	}
 	first := map[string]int{}
@@ -214,7 +227,7 @@ func (p *places) members(key string, n *yaml.Node, each func(name, path string, 
 
 func (p *places) list(key string, n *yaml.Node, v reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		p.refuse(key, "must be a list")
+		p.cannotRead(key, "must be a list")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
