@@ -19,11 +19,14 @@ const tryTime = 10 * time.Second
 
 // Check finds what is wrong with the pipeline that text describes, without
 // running it: what [NewStream] refuses, and what the components of g0 refuse of
-// their fields and of the files that these name. The error lists every fault on a
-// line of its own, "file:line: why".
+// their fields and of the files that these name. The error lists the faults, each
+// on a line of its own, "file:line: why". What has a fault is looked at no closer:
+// of a component with a field that is none, or of the pipeline as a whole while a
+// component cannot be read, more may come to light once that is mended.
 func Check(name, text string, lookup func(string) (string, bool)) error {
 	vars := &variables{lookup: lookup}
-	if err := vars.check(name, text); err != nil {
+	found, err := vars.faults(name, text)
+	if err != nil {
 		return err
 	}
 	rt := &Runtime{Log: slog.New(slog.DiscardHandler)}
@@ -31,23 +34,38 @@ func Check(name, text string, lookup func(string) (string, bool)) error {
 	if err := Register(env, rt); err != nil {
 		return err
 	}
-	b := env.NewStreamBuilder()
-	b.SetEnvVarLookupFunc(vars.get)
-	if err := b.SetYAML(text); err != nil {
-		return vars.hide(located(name, err))
-	}
 	doc, err := parseDocument(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	_, err = checkPipeline(b, name, text)
-	faults := []error{err}
+	b := env.NewStreamBuilder()
+	b.SetEnvVarLookupFunc(vars.get)
+	built := b.SetYAML(text)
+	if !found.lints(built) {
+		return errors.Join(found.err(), vars.hide(located(name, built)))
+	}
+	var whole error
+	if built == nil {
+		_, whole = checkPipeline(b, name, text)
+	}
 	for _, part := range parts(doc, "") {
+		if found.within(part.line, lastLine(part.conf)) {
+			continue
+		}
 		if err := part.try(env, vars); err != nil {
-			faults = append(faults, vars.hide(fmt.Errorf("%s:%d: %s: %w", name, part.line, part.name, err)))
+			found.add(part.line, "%s: %s", part.name, err)
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(whole, vars.hide(found.err()))
+}
+
+// lastLine is the last line on which something of n begins.
+func lastLine(n *yaml.Node) int {
+	last := n.Line
+	for _, c := range n.Content {
+		last = max(last, lastLine(c))
+	}
+	return last
 }
 
 // part is one component of g0 in a pipeline.

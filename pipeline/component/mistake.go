@@ -1,26 +1,75 @@
 package component
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/benthosdev/benthos/v4/public/service"
 	"gopkg.in/yaml.v3"
 )
 
-// located says in which file and line Benthos found a pipeline wrong.
-func located(name string, err error) error {
+// fault is one thing that is wrong with a file.
+type fault struct {
+	line int // 0: of the file as a whole
+	text string
+}
+
+// faults is everything that is wrong with the file called name.
+type faults struct {
+	name string
+	list []fault
+}
+
+func (f *faults) add(line int, format string, args ...any) {
+	f.list = append(f.list, fault{line, fmt.Sprintf(format, args...)})
+}
+
+// lints adds what Benthos finds wrong, but for lines of which something worse is
+// known, and says whether that is all that err has.
+func (f *faults) lints(err error) bool {
 	lints, ok := errors.AsType[service.LintError](err)
 	if !ok {
+		return err == nil
+	}
+	known := slices.Clone(f.list)
+	for _, l := range lints {
+		if !slices.ContainsFunc(known, func(k fault) bool { return k.line == l.Line }) {
+			f.add(l.Line, "%s", l.What)
+		}
+	}
+	return true
+}
+
+// within says whether there is a fault in the lines from first to last.
+func (f *faults) within(first, last int) bool {
+	return slices.ContainsFunc(f.list, func(k fault) bool { return first <= k.line && k.line <= last })
+}
+
+// err lists them in the order of their lines, "file:line: why"; nil: there are none.
+func (f *faults) err() error {
+	slices.SortStableFunc(f.list, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
+	errs := make([]error, len(f.list))
+	for i, k := range f.list {
+		if k.line > 0 {
+			errs[i] = fmt.Errorf("%s:%d: %s", f.name, k.line, k.text)
+		} else {
+			errs[i] = fmt.Errorf("%s: %s", f.name, k.text)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// located says in which file and line Benthos found a pipeline wrong.
+func located(name string, err error) error {
+	f := faults{name: name}
+	if !f.lints(err) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	faults := make([]error, len(lints))
-	for i, l := range lints {
-		faults[i] = fmt.Errorf("%s:%d: %s", name, l.Line, l.What)
-	}
-	return errors.Join(faults...)
+	return f.err()
 }
 
 // variable is a variable as Benthos writes them, with its default if it has one.
@@ -90,25 +139,35 @@ func (v *variables) hide(err error) error {
 // believes everybody. It also refuses those whose value would be read as something
 // else for want of quotes.
 func (v *variables) check(name, text string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	f, err := v.faults(name, text)
+	if err != nil {
+		return err
 	}
-	return errors.Join(v.faults(&doc, name)...)
+	return f.err()
 }
 
-func (v *variables) faults(n *yaml.Node, name string) (faults []error) {
+// faults are those that check refuses text for; the error is that it is no YAML.
+func (v *variables) faults(name, text string) (*faults, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f := &faults{name: name}
+	v.collect(&doc, f)
+	return f, nil
+}
+
+func (v *variables) collect(n *yaml.Node, f *faults) {
 	for _, m := range variable.FindAllStringSubmatch(n.Value, -1) {
 		value, ok := v.lookup(m[1])
 		switch {
 		case !ok && m[2] == "":
-			faults = append(faults, fmt.Errorf("%s:%d: the variable %s is not set; ${%s:} would mean that it may be empty", name, n.Line, m[1], m[1]))
+			f.add(n.Line, "the variable %s is not set; ${%s:} would mean that it may be empty", m[1], m[1])
 		case ok && n.Style&yaml.DoubleQuotedStyle == 0 && !harmless.MatchString(value):
-			faults = append(faults, fmt.Errorf("%s:%d: put \"${%s}\" in double quotes: its value has characters that mean something in YAML", name, n.Line, m[1]))
+			f.add(n.Line, "put \"${%s}\" in double quotes: its value has characters that mean something in YAML", m[1])
 		}
 	}
 	for _, c := range n.Content {
-		faults = append(faults, v.faults(c, name)...)
+		v.collect(c, f)
 	}
-	return faults
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestVariablesThatNeedQuotesAreRefused(t *testing.T) {
@@ -45,5 +47,37 @@ func TestErrorsHideSecretsOnly(t *testing.T) {
 	}
 	if strings.Contains(got, "12345") {
 		t.Error("the token is shown")
+	}
+}
+
+// TestCheckTellsAllAtOnce wants one kind of fault to hide none of another, and no
+// fault that only follows from one that is told.
+func TestCheckTellsAllAtOnce(t *testing.T) {
+	const text = `input: { broker: { inputs: [
+  g0_receiver: { adress: x },
+  g0_internal: {} ] } }
+pipeline:
+  processors:
+    - g0_identify: {}
+    - g0_baseline: { min_time: soon }
+    - g0_killswitch: { rules: [ { event_type: x, threshold: 0, window: 1s } ] }
+    - g0_notify:
+        targets:
+          - { name: a, url: "${UNSET}" }
+          - { name: b, url: "http://b/", format: teams }
+`
+	want := strings.Join([]string{
+		"f.yaml:2: field adress not recognised",
+		"f.yaml:7: g0_baseline: failed to parse 'min_time' as a duration string: time: invalid duration \"soon\"",
+		"f.yaml:8: g0_killswitch: killswitch: rules[0].threshold: 0 is not between 1 and 1000",
+		"f.yaml:11: the variable UNSET is not set; ${UNSET:} would mean that it may be empty",
+		"f.yaml:12: value teams is not a valid option for this field",
+	}, "\n")
+	err := Check("f.yaml", text, func(string) (string, bool) { return "", false })
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
