@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"pipeline/stage/identify":         {"pipeline/event"},
 	"pipeline/stage/baseline":         {"pipeline/event"},
 	"pipeline/stage/correlate":        {"pipeline/event", "rules/correlation"},
-	"pipeline/stage/killswitch":       {"pipeline/event", "pipeline/enforce"},
+	"pipeline/stage/killswitch":       {"pipeline/event", "pipeline/enforce", "rules/correlation"},
 	"pipeline/enforce":                {"pipeline/event", "pipeline/state"},
 	"pipeline/notify":                 {"pipeline/event", "pipeline/coverage", "pipeline/state", "config"},
 	"pipeline/spine":                  {"pipeline/event", "pipeline/coverage", "pipeline/journal", "pipeline/state", "pipeline/intake", "pipeline/feed"},

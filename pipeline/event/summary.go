@@ -108,7 +108,11 @@ func (e *Event) ownSummary() string {
 		}
 		s := what + c.What + ", " + c.Reason
 		if c.Count > 0 {
-			s += ", " + strconv.FormatUint(c.Count, 10) + " events lost"
+			s += ", " + strconv.FormatUint(c.Count, 10) + " event"
+			if c.Count > 1 {
+				s += "s"
+			}
+			s += " lost"
 		}
 		return s + colon(c.Detail)
 	case e.Threat != nil:
@@ -126,23 +130,44 @@ func (e *Event) ownSummary() string {
 
 func (e *Event) killSwitchSummary() string {
 	k := e.KillSwitch
-	if e.Type != TypeKillSwitchAction {
-		_, what, _ := strings.Cut(e.Type, ".")
-		by := ""
-		if k.Actor != "" {
-			by = " by " + k.Actor
-		}
-		return "kill switch " + strings.ReplaceAll(what, "_", " ") + " (" + k.State + ")" + by +
-			colon(k.Rule) + colon(k.Reason)
+	if e.Type == TypeKillSwitchAction {
+		return e.killSwitchAction()
+	}
+	by := ""
+	if k.Actor != "" {
+		by = " by " + k.Actor
+	}
+	why := by + colon(cmp.Or(k.Reason, k.Rule)) // the reason names what the rule counts
+	switch {
+	case e.Type == TypeKillSwitchStopAsked:
+		return "stop asked for" + why
+	case e.Type == TypeKillSwitchResumeAsk:
+		return "resume asked for" + why
+	case e.Type == TypeKillSwitchResumed:
+		return "resumed" + why
+	case k.State == SwitchWithheld:
+		return "stop withheld" + why
+	case e.Type == TypeKillSwitchWithheld:
+		return "resume withheld" + why
+	case k.State == SwitchDryRun:
+		return "would be stopped" + why
+	}
+	return "stopped" + why
+}
+
+// killSwitchAction is about what came of one action of a stop or a resume.
+func (e *Event) killSwitchAction() string {
+	k, what := e.KillSwitch, "stop"
+	if k.State == SwitchArmed {
+		what = "resume"
 	}
 	switch {
 	case k.Error != "":
-		return "kill switch action " + k.Action + " did not work: " + k.Error
+		return what + " not carried out (" + k.Action + ")" + colon(k.Error)
 	case k.Verified:
-		return "kill switch action " + k.Action + " done and verified"
-	default:
-		return "kill switch action " + k.Action + " done, not verified"
+		return what + " carried out and verified (" + k.Action + ")"
 	}
+	return what + " carried out, not verified (" + k.Action + ")"
 }
 
 var typeWords = strings.NewReplacer(".", " ", "_", " ")

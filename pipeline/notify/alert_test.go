@@ -50,10 +50,11 @@ func TestTitles(t *testing.T) {
 		{"dry run", killSwitch(event.TypeKillSwitchTripped, event.KillSwitch{State: event.SwitchDryRun}), "[CRITICAL] research: kill switch would stop it (dry run)"},
 		{"tripped", killSwitch(event.TypeKillSwitchTripped, event.KillSwitch{State: event.SwitchTripped}), "[CRITICAL] research: stopped by the kill switch"},
 		{"withheld", killSwitch(event.TypeKillSwitchWithheld, event.KillSwitch{State: event.SwitchWithheld}), "[HIGH] research: kill switch withheld"},
+		{"resume withheld", killSwitch(event.TypeKillSwitchWithheld, event.KillSwitch{State: event.SwitchTripped}), "[HIGH] research: stays stopped by the kill switch"},
 		{"resumed", killSwitch(event.TypeKillSwitchResumed, event.KillSwitch{State: event.SwitchArmed}), "[HIGH] research: resumed after the kill switch"},
-		{"action verified", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file", Verified: true}), "[HIGH] research: kill switch action file done and verified"},
-		{"action not verified", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file"}), "[HIGH] research: kill switch action file done, not verified"},
-		{"action failed", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file", Error: "disk full"}), "[HIGH] research: kill switch action file went wrong"},
+		{"action verified", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file", Verified: true}), "[HIGH] research: stop carried out and verified (file)"},
+		{"action not verified", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file"}), "[HIGH] research: stop carried out, not verified (file)"},
+		{"action failed", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file", Error: "disk full"}), "[HIGH] research: stop not carried out (file)"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, newAlert(tc.ev, tc.ev.Type, tc.ev.Severity, nil).Title); diff != "" {

@@ -32,7 +32,7 @@ type Group struct {
 	// MoreAgents is how many further agents there were: at least, where they are
 	// 248, since no more are counted apart.
 	MoreAgents int `json:"more_agents,omitzero"`
-	// Examples are summaries of the first events, at most 3.
+	// Examples are the first summaries of events that differ, at most 3.
 	Examples []string `json:"examples,omitzero"`
 }
 

@@ -33,8 +33,9 @@ type gathered struct {
 	First    time.Time      `json:"first"`
 	Last     time.Time      `json:"last"`
 	// Agents and how many events each had; at most maxNamedAgents.
-	Agents   map[string]uint64 `json:"agents,omitzero"`
-	Examples []string          `json:"examples,omitzero"`
+	Agents map[string]uint64 `json:"agents,omitzero"`
+	// Examples that differ; at most maxExamples.
+	Examples []string `json:"examples,omitzero"`
 }
 
 // tally is so many events of one kind.
@@ -69,7 +70,9 @@ func (g *gathering) add(n tally, at time.Time, example *event.Event) {
 		in.Agents[n.agent] += n.count
 	}
 	if example != nil && len(in.Examples) < maxExamples {
-		in.Examples = append(in.Examples, example.Summary())
+		if text := example.Summary(); !slices.Contains(in.Examples, text) {
+			in.Examples = append(in.Examples, text)
+		}
 	}
 	g.Groups[category] = in
 }

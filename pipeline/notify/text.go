@@ -210,7 +210,7 @@ func counted(n uint64, thing string) string {
 }
 
 func heldBack(s Suppressed) string {
-	return fmt.Sprintf("%d more %s events held back by the rate limit", s.Count, s.Category)
+	return counted(s.Count, "more "+s.Category+" event") + " held back by the rate limit"
 }
 
 // join leaves out empty parts.

@@ -88,7 +88,7 @@ func TestOneAgentDoesNotHideAnother(t *testing.T) {
 	if diff := cmp.Diff("T-egress.unexpected T-falco.alert T-identity.conflict", idsOf(alerts)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	want := "1 more egress.unexpected events held back by the rate limit, from a; the first: egress to 203.0.113.7:443"
+	want := "1 more egress.unexpected event held back by the rate limit, from a; the first: egress to 203.0.113.7:443"
 	if diff := cmp.Diff(want, alerts[0].Summary); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
@@ -214,6 +214,7 @@ func TestDigest(t *testing.T) {
 	for i := range n {
 		ev := newEvent(fmt.Sprint(i), types[i%2], noon.Add(time.Duration(i)*time.Millisecond))
 		ev.Agent.ID = fmt.Sprintf("agent-%d", i/2%agents)
+		ev.Tool = &event.Tool{Name: fmt.Sprintf("tool-%d", i/20)} // ten in a row say the same
 		if got := s.Apply(ev); got != nil {
 			t.Fatalf("event %d is told at once", i)
 		}
@@ -236,10 +237,11 @@ func TestDigest(t *testing.T) {
 	want := Group{
 		Category: event.TypeInjectionDetected, Severity: event.SeverityHigh, Count: n / 2,
 		First: noon.Add(time.Millisecond), Last: noon.Add((n - 1) * time.Millisecond),
-		MoreAgents: maxNamedAgents - maxAgentsShown, Agents: g.Agents, Examples: g.Examples,
+		MoreAgents: maxNamedAgents - maxAgentsShown, Agents: g.Agents,
+		Examples: []string{"injection in tool tool-0", "injection in tool tool-1", "injection in tool tool-2"},
 	}
-	if diff := cmp.Diff(want, g); diff != "" || len(g.Agents) != maxAgentsShown || len(g.Examples) != maxExamples {
-		t.Errorf("%d agents, %d examples (-want +got):\n%s", len(g.Agents), len(g.Examples), diff)
+	if diff := cmp.Diff(want, g); diff != "" || len(g.Agents) != maxAgentsShown {
+		t.Errorf("%d agents (-want +got):\n%s", len(g.Agents), diff)
 	}
 	if g.Agents[0].Count != n/2/agents {
 		t.Errorf("an agent has %d events, want %d", g.Agents[0].Count, n/2/agents)

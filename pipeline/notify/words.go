@@ -91,18 +91,31 @@ func what(ev *event.Event) string {
 func killSwitchPhrase(ev *event.Event) string {
 	k := ev.KillSwitch
 	switch {
-	case ev.Type == event.TypeKillSwitchAction && k.Error != "":
-		return "kill switch action " + k.Action + " went wrong"
-	case ev.Type == event.TypeKillSwitchAction && k.Verified:
-		return "kill switch action " + k.Action + " done and verified"
 	case ev.Type == event.TypeKillSwitchAction:
-		return "kill switch action " + k.Action + " done, not verified"
+		return actionPhrase(k)
 	case ev.Type == event.TypeKillSwitchResumed:
 		return "resumed after the kill switch"
 	case k.State == event.SwitchDryRun:
 		return "kill switch would stop it (dry run)"
 	case k.State == event.SwitchWithheld:
 		return "kill switch withheld"
+	case ev.Type == event.TypeKillSwitchWithheld:
+		return "stays stopped by the kill switch"
 	}
 	return "stopped by the kill switch"
+}
+
+// actionPhrase says what came of one action of a stop or a resume.
+func actionPhrase(k *event.KillSwitch) string {
+	what := "stop"
+	if k.State == event.SwitchArmed {
+		what = "resume"
+	}
+	switch {
+	case k.Error != "":
+		return what + " not carried out (" + k.Action + ")"
+	case k.Verified:
+		return what + " carried out and verified (" + k.Action + ")"
+	}
+	return what + " carried out, not verified (" + k.Action + ")"
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/rules/correlation"
 )
 
 // crossing is a reason to stop an agent: a threshold that was reached or, as the
@@ -42,7 +43,7 @@ func (c crossing) reason(ev *event.Event) string {
 	if c.threshold == nil {
 		return fmt.Sprintf("%s %s, confidence %.2f", ev.Threat.Rule, ev.Threat.Title, ev.Threat.Confidence)
 	}
-	return fmt.Sprintf("%d × %s within %s", c.threshold.Threshold, c.threshold.EventType, c.threshold.Window)
+	return fmt.Sprintf("%d × %s within %s", c.threshold.Threshold, c.threshold.EventType, correlation.Short(c.threshold.Window))
 }
 
 func (c crossing) evidence(ev *event.Event) []string {

@@ -209,7 +209,7 @@ func TestDecisionInFull(t *testing.T) {
 
 	d := cause.Derive(Name, event.TypeKillSwitchTripped, "ks-injection-detected")
 	d.KillSwitch = &event.KillSwitch{
-		State: event.SwitchTripped, Rule: "injection.detected", Reason: "5 × injection.detected within 1m0s",
+		State: event.SwitchTripped, Rule: "injection.detected", Reason: "5 × injection.detected within 1m",
 		Evidence: []string{"e1", "e2", "e3", "e4", "e5"},
 	}
 	want := Result{Derived: []*event.Event{d}, Intents: []enforce.Intent{{
