@@ -266,6 +266,13 @@ func TestParse(t *testing.T) {
 		}
 		return one(`"features":{"tool":[` + strings.Join(items, ",") + `]}`)
 	}
+	agents := func(n, items int) string {
+		var all []string
+		for i := range n {
+			all = append(all, strings.Replace(strings.TrimPrefix(distinct(items), head), `"a"`, fmt.Sprintf(`"a%d"`, i), 1))
+		}
+		return head + strings.ReplaceAll(strings.Join(all, ","), "}]},", "},") // one document
+	}
 	for _, tc := range []struct{ name, in, err string }{
 		{"none", head + `]}`, ""},
 		{"good", item(`"exec"`), ""},
@@ -273,6 +280,8 @@ func TestParse(t *testing.T) {
 		{"no schema", `{}`, `schema is "", this g0 reads "g0.baseline/1"`},
 		{"a million items", many(1_000_000), "it has 1000000 items, at most 500000"},
 		{"too many of a feature", distinct(501), "agent a has 501 items of feature tool, at most 500 (max_items)"},
+		{"too many of all agents", agents(401, 500), "it has 200500 items, at most 200000 (max_total)"},
+		{"too many agents", agents(10_001, 1), "it has 10001 agents, at most 10000 (max_agents)"},
 		{"too large", strings.Repeat(" ", MaxDocument+1), "it has 67108865 bytes, at most 67108864"},
 		{"no JSON", "schema", "jsontext: invalid character 's'"},
 		{"unknown key", one(`"features":{},"more":1`), `unknown object member name "more"`},

@@ -133,13 +133,21 @@ func (s *Stage) parse(b []byte) (doc Document, err error) {
 	if doc, err = parseDocument(b); err != nil {
 		return doc, err
 	}
+	if n := len(doc.Agents); n > s.l.MaxAgents {
+		return doc, fmt.Errorf("it has %d agents, at most %d (max_agents)", n, s.l.MaxAgents)
+	}
+	total := 0
 	for i := range doc.Agents {
 		a := &doc.Agents[i]
 		for name, items := range a.Features {
 			if len(items) > s.l.MaxItems {
 				return doc, fmt.Errorf("agent %s has %d items of feature %s, at most %d (max_items)", a.Agent, len(items), name, s.l.MaxItems)
 			}
+			total += len(items)
 		}
+	}
+	if total > s.l.MaxTotal {
+		return doc, fmt.Errorf("it has %d items, at most %d (max_total)", total, s.l.MaxTotal)
 	}
 	return doc, nil
 }
