@@ -90,7 +90,10 @@ func (p *eventPrinter) print(line []byte) error {
 	if ev.Agent.By != "" {
 		who += " (" + event.Clean(string(ev.Agent.By), 8) + ")"
 	}
-	if who == "" {
+	switch {
+	case ev.SwitchKey() == event.EveryAgent:
+		who = "all agents"
+	case who == "":
 		who = "-"
 	}
 	style, ok := p.severity[ev.Severity]

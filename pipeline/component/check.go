@@ -29,7 +29,7 @@ func Check(name, text string, lookup func(string) (string, bool)) error {
 	if err != nil {
 		return err
 	}
-	rt := &Runtime{Log: slog.New(slog.DiscardHandler)}
+	rt := &Runtime{Log: slog.New(slog.DiscardHandler), checking: true}
 	env := NewEnvironment()
 	if err := Register(env, rt); err != nil {
 		return err
@@ -52,11 +52,22 @@ func Check(name, text string, lookup func(string) (string, bool)) error {
 		if found.within(part.line, lastLine(part.conf)) {
 			continue
 		}
-		if err := part.try(env, vars); err != nil {
+		for _, err := range each(part.try(env, vars)) {
 			found.add(part.line, "%s: %s", part.name, err)
 		}
 	}
 	return errors.Join(whole, vars.hide(found.err()))
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // lastLine is the last line on which something of n begins.

@@ -148,6 +148,11 @@ func (rt *Runtime) newKillswitch(conf *service.ParsedConfig, res *service.Resour
 	if err := rt.register(killswitch.Name, res, sw); err != nil {
 		return nil, err
 	}
+	if rt.checking {
+		if _, _, err := killswitchActions(conf); err != nil {
+			return nil, err
+		}
+	}
 	carryOut, record := func(enforce.Intent) {}, func(*event.Event) {}
 	if rt.Spine != nil {
 		if err := rt.Spine.AddMetrics(killswitchMetrics(sw.Status)); err != nil {

@@ -42,6 +42,9 @@ type Runtime struct {
 	// unidentified says that the pipeline has no g0_identify, so that inputs show
 	// the feed what comes in. It is set as deferred is.
 	unidentified bool
+	// checking says that components are made for [Check] only, so that they look
+	// at all that they would need.
+	checking bool
 }
 
 // Register adds g0's components to env. It is called once for an environment.

@@ -1,7 +1,6 @@
 package component
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,26 +35,31 @@ func targetFields() []*service.ConfigField {
 	)
 }
 
-func targetConfig(g *getter, conf *service.ParsedConfig) notify.Target {
+// targetConfig reads one target; what is wrong with it is noted in all.
+func targetConfig(all *getter, conf *service.ParsedConfig) notify.Target {
+	var g getter
 	t := notify.Target{
-		Name:        get(g, conf.FieldString, "name"),
-		URL:         getSecret(g, conf, "url"),
-		Format:      get(g, conf.FieldString, "format"),
-		RoutingKey:  getSecret(g, conf, "routing_key"),
-		Token:       getSecret(g, conf, "token"),
-		Channel:     get(g, conf.FieldString, "channel"),
+		Name:        get(&g, conf.FieldString, "name"),
+		URL:         getSecret(&g, conf, "url"),
+		Format:      get(&g, conf.FieldString, "format"),
+		RoutingKey:  getSecret(&g, conf, "routing_key"),
+		Token:       getSecret(&g, conf, "token"),
+		Channel:     get(&g, conf.FieldString, "channel"),
 		Headers:     map[string]config.Secret{},
-		Timeout:     get(g, conf.FieldDuration, "timeout"),
-		MinSeverity: getSeverity(g, conf, "min_severity"),
-		Private:     notify.Private(get(g, conf.FieldString, "private")),
+		Timeout:     get(&g, conf.FieldDuration, "timeout"),
+		MinSeverity: getSeverity(&g, conf, "min_severity"),
+		Private:     notify.Private(get(&g, conf.FieldString, "private")),
 	}
 	headers, err := conf.FieldStringMap("headers")
 	g.note(err)
 	for name, value := range headers {
 		t.Headers[name] = config.Secret(value)
 	}
-	if err := t.Validate(); err != nil && g.err() == nil {
-		g.note(fmt.Errorf("target %q: %w", t.Name, err))
+	if g.err() == nil {
+		g.note(t.Validate())
+	}
+	if err := g.err(); err != nil {
+		all.note(fmt.Errorf("target %q: %w", t.Name, err))
 	}
 	return t
 }
@@ -74,11 +78,6 @@ func Targets(env *service.Environment, name, text string, lookup func(string) (s
 		return nil, vars.hide(located(name, err))
 	}
 	targets, err := targetsOf(env, vars.paste(text))
-	for _, t := range targets {
-		if fault := t.Validate(); fault != nil {
-			err = errors.Join(err, fmt.Errorf("target %q: %w", t.Name, fault))
-		}
-	}
 	if err != nil {
 		return nil, vars.hide(fmt.Errorf("%s: %w", name, err))
 	}

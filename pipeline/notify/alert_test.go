@@ -49,7 +49,7 @@ func TestTitles(t *testing.T) {
 		{"nasty", nasty, "[MEDIUM] a\ufffd[2J\ufffd" + strings.Repeat("x", 57) + "…: tool call blocked"},
 		{"dry run", killSwitch(event.TypeKillSwitchTripped, event.KillSwitch{State: event.SwitchDryRun}), "[CRITICAL] research: kill switch would stop it (dry run)"},
 		{"tripped", killSwitch(event.TypeKillSwitchTripped, event.KillSwitch{State: event.SwitchTripped}), "[CRITICAL] research: stopped by the kill switch"},
-		{"withheld", killSwitch(event.TypeKillSwitchWithheld, event.KillSwitch{State: event.SwitchWithheld}), "[HIGH] research: kill switch withheld"},
+		{"withheld", killSwitch(event.TypeKillSwitchWithheld, event.KillSwitch{State: event.SwitchWithheld}), "[HIGH] research: stop withheld, a person must decide"},
 		{"resume withheld", killSwitch(event.TypeKillSwitchWithheld, event.KillSwitch{State: event.SwitchTripped}), "[HIGH] research: stays stopped by the kill switch"},
 		{"resumed", killSwitch(event.TypeKillSwitchResumed, event.KillSwitch{State: event.SwitchArmed}), "[HIGH] research: resumed after the kill switch"},
 		{"action verified", killSwitch(event.TypeKillSwitchAction, event.KillSwitch{Action: "file", Verified: true}), "[HIGH] research: stop carried out and verified (file)"},

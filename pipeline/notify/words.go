@@ -98,7 +98,7 @@ func killSwitchPhrase(ev *event.Event) string {
 	case k.State == event.SwitchDryRun:
 		return "kill switch would stop it (dry run)"
 	case k.State == event.SwitchWithheld:
-		return "kill switch withheld"
+		return "stop withheld, a person must decide"
 	case ev.Type == event.TypeKillSwitchWithheld:
 		return "stays stopped by the kill switch"
 	}
