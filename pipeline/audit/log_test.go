@@ -86,7 +86,7 @@ func TestReplayAppendsNothingTwice(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
-	l, _ := open(t, dir, Options{MaxBytes: 1000, MaxFiles: 3})
+	l, told := open(t, dir, Options{MaxBytes: 1000, MaxFiles: 3})
 	for i := range 30 {
 		l.Append(rec(i + 1))
 		must(t, l.Flush(t.Context()))
@@ -101,6 +101,9 @@ func TestRotation(t *testing.T) {
 	if err != nil || r.First == 1 || r.Last != seq || r.Head != head {
 		t.Errorf("%v %+v", err, r)
 	}
+	if len(told.losses) == 0 || !strings.HasPrefix(told.losses[0], "audit: oldest file removed: "+oldName(1)) {
+		t.Errorf("told %q", told.losses)
+	}
 	for _, f := range files[:3] {
 		b, err := os.ReadFile(f)
 		must(t, err)
@@ -111,7 +114,7 @@ func TestRotation(t *testing.T) {
 	}
 	// The chain leads over the border into a further process.
 	must(t, l.file.Close())
-	l, told := open(t, dir, Options{MaxBytes: 1000, MaxFiles: 3})
+	l, told = open(t, dir, Options{MaxBytes: 1000})
 	l.Append(rec(31))
 	must(t, l.Flush(t.Context()))
 	if _, err := verify(t, dir); err != nil || told.losses != nil {

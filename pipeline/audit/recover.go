@@ -161,7 +161,8 @@ func (l *Log) holds(was snapshot) bool {
 	return err == nil && (found || was.Seq < from)
 }
 
-// removeOldest removes the oldest files beyond those that are kept.
+// removeOldest removes the oldest files beyond those that are kept, and tells it:
+// whoever may post can have so many stops withheld that the log forgets what he did.
 func (l *Log) removeOldest() error {
 	older, err := filepath.Glob(filepath.Join(escapeGlob(l.dir), oldPattern))
 	if err != nil {
@@ -173,6 +174,7 @@ func (l *Log) removeOldest() error {
 			return fmt.Errorf("remove the oldest file: %w", err)
 		}
 		l.opt.Log.Warn("audit log: oldest file removed", "file", path)
+		l.opt.Board.Count(Part, "oldest file removed", filepath.Base(path), 1)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -226,7 +227,7 @@ func killswitchActions(conf *service.ParsedConfig) ([]enforce.Action, time.Durat
 		c, err := enforce.NewCommand(run)
 		g.note(err)
 		actions = append(actions, c)
-		timeout += 2 * run.Timeout // a run, and one to verify it
+		timeout += 2 * cmp.Or(run.Timeout, enforce.DefaultCommandTimeout) // a run, and one to verify it
 	}
 	return actions, timeout, g.err()
 }

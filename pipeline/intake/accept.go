@@ -13,6 +13,7 @@ import (
 type request struct {
 	events []*event.Event
 	size   int64 // raw bytes of them
+	own    int64 // bytes of g0's own, which take no room from anybody
 	done   chan error
 }
 

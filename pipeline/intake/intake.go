@@ -141,7 +141,7 @@ func (in *Intake) Emit(ev *event.Event) {
 // Unlike those from outside it is never refused for want of room, nor because
 // the intake drains: a result must not be lost on the way out.
 func (in *Intake) Own(ctx context.Context, ev *event.Event) (seq uint64, err error) {
-	req := &request{events: []*event.Event{ev}, size: weight(ev), done: make(chan error, 1)}
+	req := &request{events: []*event.Event{ev}, own: weight(ev), done: make(chan error, 1)}
 	in.mu.Lock()
 	in.enqueue(req)
 	in.mu.Unlock()
@@ -223,26 +223,27 @@ func (in *Intake) commit() (wrote bool, err error) {
 }
 
 // take takes the next group out of what waits.
-func (in *Intake) take() (reqs []*request, own []*event.Event) {
+func (in *Intake) take() (reqs []*request, internal []*event.Event) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n, events, size := 0, 0, int64(0)
+	n, events, size, own := 0, 0, int64(0), int64(0)
 	for _, r := range in.waiting {
-		if n > 0 && (events+len(r.events) > maxGroup || size+r.size > maxGroupBytes) {
+		if n > 0 && (events+len(r.events) > maxGroup || size+own+r.size+r.own > maxGroupBytes) {
 			break
 		}
 		n++
 		events += len(r.events)
 		size += r.size
+		own += r.own
 	}
 	reqs = slices.Clone(in.waiting[:n])
 	in.waiting = slices.Delete(in.waiting, 0, n)
 	in.queued -= events
 	in.size -= size
 	m := min(len(in.internal), maxGroup)
-	own, in.internal = in.internal[:m:m], in.internal[m:]
+	internal, in.internal = in.internal[:m:m], in.internal[m:]
 	in.writing = n+m > 0
-	return reqs, own
+	return reqs, internal
 }
 
 // records gives evs their ID and Received and makes the journal's records.
