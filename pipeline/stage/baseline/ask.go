@@ -108,6 +108,9 @@ func (s *Stage) importAsked(ev *event.Event, now int64) {
 	if ask.Actor == ActorStore && old != nil && (old.active() || in.State != StateActive) {
 		return
 	}
+	if old != nil { // seen now: the next to be forgotten is another
+		s.agent(who, "", nil, now)
+	}
 	if !s.makeRoom(in.items(), old, now) {
 		s.note(&s.lost, &s.lost.Refused, now)
 		return

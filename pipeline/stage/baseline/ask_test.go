@@ -214,6 +214,22 @@ func TestImportIsBounded(t *testing.T) {
 	}
 }
 
+// TestImportForgetsOthers: for an agent that is larger now, others that are learned
+// make room, though none was unseen for as long as it.
+func TestImportForgetsOthers(t *testing.T) {
+	cfg := quick()
+	cfg.MaxTotal = 6
+	var s script
+	for _, name := range []string{"research", "idle", "idler"} { // two items each
+		s.tool(tokened(name), "exec")
+	}
+	s.ask(t, event.TypeBaselineImportAsk, event.Agent{ID: "research"}, Ask{Actor: "uid:0", Baseline: exported(t)})
+	_, st := play(t, cfg, s.events)
+	if got := st.Totals(); got != (Totals{Active: 1, Learning: 1, Items: 6}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestExport(t *testing.T) {
 	doc := exported(t)
 	st := open(t, quick())
