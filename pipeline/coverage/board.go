@@ -54,6 +54,7 @@ type Board struct {
 	parts  map[string]Status
 	losses map[lossKey]*loss
 	totals map[lossKey]*Total // of the losses that were ever kept apart
+	grades map[string]event.Severity
 }
 
 type lossKey struct{ what, reason string }
@@ -72,7 +73,15 @@ type loss struct {
 // New makes a board that hands its coverage.* events to emit, which must not
 // block and must not call back into the board.
 func New(now func() time.Time, emit func(*event.Event)) *Board {
-	return &Board{now: now, emit: emit, parts: map[string]Status{}, losses: map[lossKey]*loss{}, totals: map[lossKey]*Total{}}
+	return &Board{now: now, emit: emit, parts: map[string]Status{}, losses: map[lossKey]*loss{}, totals: map[lossKey]*Total{}, grades: map[string]event.Severity{}}
+}
+
+// Grade says how grave a loss of a part is, from now on, where it is not as grave as
+// losses are: nothing is unseen while a copy is late.
+func (b *Board) Grade(what string, sev event.Severity) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.grades[what] = sev
 }
 
 // Set gives the state of a part; its last event is kept.
@@ -157,10 +166,10 @@ func (b *Board) Restored(what, reason string) {
 // Was says that what could not see from since until now, and can again.
 func (b *Board) Was(what, reason, detail string, since time.Time) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.total(lossKey{what, reason}).Times++
-	b.mu.Unlock()
 	now := b.now()
-	b.emit(newEvent(event.TypeCoverageLost, event.Coverage{
+	b.emit(b.newEvent(event.TypeCoverageLost, event.Coverage{
 		What: what, Reason: reason, Detail: detail, Since: since, Until: now,
 	}, now))
 }
@@ -220,7 +229,7 @@ func (b *Board) note(k lossKey, detail string, n uint64, standing bool) {
 
 func (b *Board) tell(k lossKey, l *loss, now time.Time) {
 	l.toldAt, l.told = now, l.count
-	b.emit(newEvent(event.TypeCoverageLost, l.coverage(k), now))
+	b.emit(b.newEvent(event.TypeCoverageLost, l.coverage(k), now))
 }
 
 func (b *Board) end(k lossKey, l *loss, now time.Time) {
@@ -230,16 +239,20 @@ func (b *Board) end(k lossKey, l *loss, now time.Time) {
 		c.Until = l.last
 	}
 	delete(b.losses, k)
-	b.emit(newEvent(event.TypeCoverageRestored, c, now))
+	b.emit(b.newEvent(event.TypeCoverageRestored, c, now))
 }
 
 func (l *loss) coverage(k lossKey) event.Coverage {
 	return event.Coverage{What: k.what, Reason: k.reason, Detail: l.detail, Count: l.count, Since: l.since}
 }
 
-func newEvent(typ string, c event.Coverage, now time.Time) *event.Event {
-	return &event.Event{
+func (b *Board) newEvent(typ string, c event.Coverage, now time.Time) *event.Event {
+	ev := &event.Event{
 		Schema: event.SchemaVersion, Source: event.SourceG0, Type: typ, Time: now,
 		Severity: event.SeverityOf(typ), Coverage: &c, Stage: "coverage", Format: event.FormatG0,
 	}
+	if sev, ok := b.grades[c.What]; ok {
+		ev.Severity = min(ev.Severity, sev)
+	}
+	return ev
 }

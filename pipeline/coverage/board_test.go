@@ -75,6 +75,21 @@ func TestStandingLossLastsUntilRestored(t *testing.T) {
 	}
 }
 
+func TestALateCopyIsNoGraveLoss(t *testing.T) {
+	var got []string
+	b := coverage.New(time.Now, func(ev *event.Event) {
+		got = append(got, ev.Coverage.What+" "+ev.Type+" "+ev.Severity.String())
+	})
+	b.Grade("redis", event.SeverityMedium)
+	b.Lost("redis", "store away", "")
+	b.Restored("redis", "store away")
+	b.Lost("tetragon", "stream gap", "")
+	want := []string{"redis coverage.lost medium", "redis coverage.restored info", "tetragon coverage.lost high"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLossesAreBounded(t *testing.T) {
 	b := newTold()
 	for i := range 2 * coverage.MaxLosses {

@@ -115,6 +115,7 @@ func NewKeeper(local *Embedded, remote Remote, opt KeeperOptions) (*Keeper, erro
 	for _, m := range here {
 		k.known[m.Key] = true
 	}
+	opt.Board.Grade(opt.Part, event.SeverityMedium)
 	opt.Board.Set(opt.Part, coverage.StateDisconnected, "not reached yet")
 	return k, nil
 }
