@@ -66,8 +66,8 @@ func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.A
 	}, nil
 }
 
-// Close passes the baton on: an input that a user's read_until ends must not
-// leave the journal without a carrier. What feeds the journal the spine stops.
+// Close passes the baton on: an input that ends before the others must not leave
+// the journal without a carrier. What feeds the journal the spine stops.
 func (r *reader) Close(context.Context) error {
 	if r.mine {
 		r.mine = false

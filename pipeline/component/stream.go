@@ -78,7 +78,7 @@ var sources = []string{"g0_receiver", "g0_tetragon"}
 var barred = map[string]bool{"command": true, "subprocess": true}
 
 // combining are inputs that only put others together.
-var combining = map[string]bool{"broker": true, "sequence": true, "batched": true, "read_until": true}
+var combining = map[string]bool{"broker": true, "sequence": true, "batched": true}
 
 // stageWithin finds a stage in the configuration of another processor.
 var stageWithin = regexp.MustCompile(`\bg0_(identify|baseline|correlate|killswitch|notify):`)
@@ -120,6 +120,8 @@ func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string
 			fault(0, "%s %s: would let whoever edits this file run commands", w.ComponentType, w.Name)
 		case w.Name == stagesName:
 			fault(0, "processor %s: is for g0 run to write; put the stages into pipeline.processors", w.Name)
+		case w.ComponentType == "input" && w.Name == "read_until":
+			fault(0, "input read_until: may end with events in hand, which would be decided on only after a restart")
 		case w.ComponentType == "input" && !ours && !combining[w.Name]:
 			fault(0, "input %s: is not journalled, so nothing it brings would be decided on: post it to g0_receiver", w.Name)
 		case w.ComponentType == "processor" && !ours && stageWithin.MatchString(w.ConfigYAML()):

@@ -250,6 +250,8 @@ func TestPipelinesThatBreakPromisesAreRefused(t *testing.T) {
 			"test.yaml: processor command: would let whoever edits this file run commands"},
 		{"an input past the journal", strings.Replace(good, "- g0_internal: {}", "- g0_internal: {}\n      - generate: { mapping: 'root = {}' }", 1),
 			"test.yaml: input generate: is not journalled, so nothing it brings would be decided on: post it to g0_receiver"},
+		{"an input that may end", strings.Replace(good, "- g0_internal: {}", "- read_until: { check: 'false', input: { g0_internal: {} } }", 1),
+			"test.yaml: input read_until: may end with events in hand, which would be decided on only after a restart"},
 		{"a stage in a branch", pipeline("/nowhere", "- parallel:\n    processors:\n      - g0_correlate: {}", "drop: {}"),
 			"test.yaml: processor parallel: holds a stage of g0; stages see every event, in order, only directly in pipeline.processors"},
 		{"fused stages, which nobody counts", pipeline("/nowhere", "- g0_stages: { stages: [ g0_notify: {}, g0_notify: {} ] }", "drop: {}"),
