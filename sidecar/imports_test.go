@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"pipeline/state":                  {},
 	"pipeline/intake":                 {"pipeline/event", "pipeline/coverage", "pipeline/journal"},
 	"pipeline/source/receiver":        {"pipeline/event", "pipeline/coverage", "config"},
-	"pipeline/source/tetragon":        {"pipeline/event", "pipeline/coverage"},
+	"pipeline/source/tetragon":        {"pipeline/event", "pipeline/coverage", "config"},
 	"pipeline/source/tetragon/export": {"pipeline/event", "pipeline/coverage"},
 	"pipeline/source/tetragon/replay": {},
 	"pipeline/source/docker":          {"pipeline/event", "pipeline/coverage"},

@@ -2,17 +2,17 @@ package tetragon
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	api "github.com/cilium/tetragon/api/v1/tetragon"
+
+	"github.com/guard0-ai/g0-sidecar/config"
 )
 
 // maxPoll keeps the polls closer together than [pingAfter]: as long as they are
@@ -169,26 +169,5 @@ func (c Config) validatePolicies() error {
 
 // load reads the files and makes the client's side of TLS.
 func (t TLS) load() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s holds no certificate", t.CAFile)
-		}
-	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, errors.New("tls.cert_file: needs tls.key_file, and the other way round")
-	}
-	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert_file: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{cert}
-	}
-	return cfg, nil
+	return config.TLSFiles{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}.Client(t.ServerName)
 }
