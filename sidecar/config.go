@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -16,52 +17,42 @@ func configCmd() *cobra.Command {
 }
 
 func configShowCmd() *cobra.Command {
-	var f runFlags
-	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Print the pipeline that g0 run would run; secrets stay placeholders",
-		Args:  exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			src, err := loadPipeline(f.pipeline, f.daemon)
-			if err != nil {
-				return err
-			}
-			warn(cmd, src)
-			_, err = fmt.Fprint(cmd.OutOrStdout(), src.text)
+	return onPipeline("show", "Print the pipeline that g0 run would run; secrets stay placeholders",
+		func(out io.Writer, src pipelineSource) error {
+			_, err := fmt.Fprint(out, src.text)
 			return err
-		},
-	}
-	pipelineFlags(cmd, &f)
-	return cmd
+		})
 }
 
 func configCheckCmd() *cobra.Command {
+	return onPipeline("check", "Find what g0 run would refuse, without running anything; exits with 1 if there is something",
+		func(out io.Writer, src pipelineSource) error {
+			if err := component.Check(src.name, src.text, src.lookup); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(out, src.name+": ok")
+			return err
+		})
+}
+
+// onPipeline is a command on the pipeline that its flags name.
+func onPipeline(use, short string, do func(out io.Writer, src pipelineSource) error) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Find what g0 run would refuse, without running anything; exits with 1 if there is something",
-		Args:  exactly(0),
+		Use: use, Short: short, Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src, err := loadPipeline(f.pipeline, f.daemon)
 			if err != nil {
 				return err
 			}
-			warn(cmd, src)
-			if err := component.Check(src.name, src.text, src.lookup); err != nil {
-				return err
+			for _, w := range src.warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), "g0: warning:", w)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), src.name+": ok")
-			return err
+			return do(cmd.OutOrStdout(), src)
 		},
 	}
 	pipelineFlags(cmd, &f)
 	return cmd
-}
-
-func warn(cmd *cobra.Command, src pipelineSource) {
-	for _, w := range src.warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "g0: warning:", w)
-	}
 }
 
 func configSchemaCmd() *cobra.Command {
