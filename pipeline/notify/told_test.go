@@ -270,3 +270,26 @@ func TestGatheringIsBounded(t *testing.T) {
 		t.Errorf("first comes %s with %d", first.Category, first.Count)
 	}
 }
+
+// TestSummariesOfInventedAgents has agents that no sensor saw held back in windows
+// that end one after the other. What is told of them leaves the last quarter of
+// the quota to those that a sensor saw.
+func TestSummariesOfInventedAgents(t *testing.T) {
+	s := stageWith(t, func(c *Config) { c.MaxPerMinute, c.RateLimit = 8, 10*time.Second })
+	second := func(i int) time.Time { return noon.Add(time.Duration(i) * time.Second) }
+	for i := range 6 {
+		for range 2 {
+			ev := kernelEvent(fmt.Sprint(i), event.TypeEgressUnexpected, fmt.Sprint("invented", i), second(i))
+			ev.Agent.By = event.ByClaim
+			s.Apply(ev)
+		}
+	}
+	for i := range 6 {
+		s.Apply(newEvent(fmt.Sprint("T", i), event.TypeTimer, second(10+i)))
+	}
+	for i := range 2 {
+		if got := s.Apply(kernelEvent("K", event.TypeEgressUnexpected, fmt.Sprint("real", i), second(16))); len(got) != 1 {
+			t.Errorf("real agent %d: %d alerts, want 1", i, len(got))
+		}
+	}
+}

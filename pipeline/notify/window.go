@@ -36,6 +36,8 @@ type window struct {
 	Worst      event.Severity `json:"worst,omitzero"`
 	// First is the summary of the first of them.
 	First string `json:"first,omitzero"`
+	// Seen says that a sensor stands behind one of them.
+	Seen bool `json:"seen,omitzero"`
 }
 
 // subjectOf gives the kind that an event is limited by. One plugin event of a type
@@ -97,6 +99,7 @@ func (w *window) suppress(ev *event.Event, sev event.Severity) {
 		w.First = ev.Summary()
 	}
 	w.Suppressed++
+	w.Seen = w.Seen || seen(ev)
 	w.Worst = max(w.Worst, sev)
 }
 
@@ -146,7 +149,7 @@ func (s *Stage) summaries(timer *event.Event) []Alert {
 // told already: then it is gathered.
 func (s *Stage) summary(timer *event.Event, of []window) (Alert, bool) {
 	now := timer.Received
-	room := s.ordinary.room(now, true)
+	room := s.ordinary.room(now, slices.ContainsFunc(of, func(w window) bool { return w.Seen }))
 	var count uint64
 	var worst event.Severity
 	var agents []string
