@@ -33,6 +33,38 @@ func TestFloodOfFirstSteps(t *testing.T) {
 	}
 }
 
+// TestFloodOfClaims has somebody claim the same of an agent again and again,
+// before and after what its token proves. The threat stays as well proven.
+func TestFloodOfClaims(t *testing.T) {
+	for name, tc := range map[string]struct{ body, first, last string }{
+		"sequence": {sequenceBody, inj, egr},
+		"count":    {"    within: 10m\n    count: {of: {types: [credential.access]}, min: 3}\n", "credential.access", "credential.access"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t, Config{Rules: load(t, ruleText("CT-1", tc.body))})
+			var now time.Duration
+			claims := func() {
+				for range 1000 {
+					now += time.Millisecond
+					ev := at(now, tc.first, "a")
+					ev.Agent.By = event.ByClaim
+					e.Apply(ev)
+				}
+			}
+			claims()
+			for range 2 {
+				now += time.Microsecond
+				e.Apply(at(now, tc.first, "a"))
+			}
+			claims()
+			got := e.Apply(at(now+time.Second, tc.last, "a"))
+			if len(got) != 1 || got[0].Agent.By != event.ByToken {
+				t.Errorf("want one threat by token: %+v", got)
+			}
+		})
+	}
+}
+
 func TestFloodOfOneAgentKeepsOthersInTheGatewaysWindow(t *testing.T) {
 	e := newEngine(t, Config{Rules: load(t, ruleText("CT-1", sequenceBody))})
 	of := func(d time.Duration, typ, agent string) *event.Event {

@@ -239,8 +239,11 @@ func (r *rule) insert(w *window, hits []*hit, h *hit, keep int) []*hit {
 	r.hits++
 	if len(hits) > keep {
 		r.hits--
-		k := 0 // a count needs the newest, and so do commands
-		if r.Count == nil && (keep == keepHits || keep == keepOwn) {
+		k := 0 // commands need the newest
+		switch {
+		case r.Count != nil:
+			k = frailest(hits)
+		case keep == keepHits || keep == keepOwn:
 			k = r.thin(w, hits, h)
 		}
 		hits = slices.Delete(hits, k, k+1)
@@ -252,7 +255,8 @@ func (r *rule) insert(w *window, hits []*hit, h *hit, keep int) []*hit {
 // because it lives longest and older ones because an event that was delayed fits
 // only behind an earlier one: so the hit goes that lies closest to its
 // neighbours, and what stays is spread over the window. An agent that floods a
-// gateway's window pays with its own hits.
+// gateway's window pays with its own hits, and claims do not push out what is
+// better proven: else whoever can claim would weaken the proof of a threat.
 func (r *rule) thin(w *window, hits []*hit, fresh *hit) int {
 	own := func(h *hit) bool { return !w.gateway || h.Agent.ID == fresh.Agent.ID }
 	mine := 0
@@ -261,10 +265,22 @@ func (r *rule) thin(w *window, hits []*hit, fresh *hit) int {
 			mine++
 		}
 	}
-	victim, least := 1, int64(math.MaxInt64)
+	victim, least, frail := 1, int64(math.MaxInt64), strongest+1
 	for i := 1; i < len(hits)-1; i++ {
-		if gap := hits[i+1].order - hits[i-1].order; gap < least && (mine <= 2 || own(hits[i])) {
-			victim, least = i, gap
+		gap, by := hits[i+1].order-hits[i-1].order, strengthOf(hits[i].Agent.By)
+		if (by < frail || by == frail && gap < least) && (mine <= 2 || own(hits[i])) {
+			victim, least, frail = i, gap, by
+		}
+	}
+	return victim
+}
+
+// frailest picks the oldest of the hits that are proven worst.
+func frailest(hits []*hit) int {
+	victim := 0
+	for i, h := range hits {
+		if strengthOf(h.Agent.By) < strengthOf(hits[victim].Agent.By) {
+			victim = i
 		}
 	}
 	return victim
