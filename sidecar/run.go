@@ -185,6 +185,9 @@ func serve(ctx context.Context, sp *spine.Spine, rt *component.Runtime, dir stri
 		cancel()
 		return errors.Join(fmt.Errorf("%s: %w", src.name, err), <-running)
 	case err = <-running:
+		if err == nil {
+			sp.Leave()
+		}
 	}
 	rt.Log.Info("stopping")
 	sp.StopSources()

@@ -112,6 +112,7 @@ type Spine struct {
 	savedBooks []byte
 	mended     string // what was done to the journal at the start
 	failed     uint64
+	leaving    bool
 	saved      uint64    // Seq of the newest snapshot
 	savedAt    time.Time // and when it was taken
 	ticked     time.Time
@@ -181,8 +182,7 @@ func (s *Spine) recover() error {
 			"or damage to events that had been accepted", last.Received)
 	}
 	if err == nil {
-		// Tetragon repeats nothing, and the plugin does not post again.
-		s.Board.Was("g0", "not running", "counted from the last event before", last.Received)
+		s.tellGap(last.Received)
 	}
 	for _, source := range sources {
 		s.Board.Set(source, coverage.StateOff, "")
@@ -327,5 +327,5 @@ func (s *Spine) Close(ctx context.Context) error {
 	}
 	s.workers.stop()
 	s.base.stop()
-	return errors.Join(err, s.journal.Close(), s.state.Close())
+	return errors.Join(err, s.writeLeft(), s.journal.Close(), s.state.Close())
 }
