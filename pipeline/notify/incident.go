@@ -31,6 +31,10 @@ type incident struct {
 	Last time.Time `json:"last"`
 	// Held says that it does not end by being quiet.
 	Held bool `json:"held,omitzero"`
+	// Mild says that it was opened below high severity. What is graver opens
+	// another: a pager that was called softly, or told to be silent, for the one
+	// would not ring for the other.
+	Mild bool `json:"mild,omitzero"`
 	// Ended says that a person let the agent go on. What is still done for that
 	// belongs to it.
 	Ended bool `json:"ended,omitzero"`
@@ -83,16 +87,19 @@ func (m incidents) join(ev *event.Event, begin bool) (id string, ends bool) {
 			return m.hold(ev, actor, begin), false
 		}
 	}
-	if in, ok := m.around(ev, actor); ok {
+	fresh := begin && opens(ev.Type) && actor != ""
+	if in, ok := m.around(ev, actor); ok && !(fresh && in.Mild && !mild(ev)) {
 		in.Last = ev.Received.UTC()
 		m[in.Key] = in
 		return in.ID, false
 	}
-	if begin && opens(ev.Type) && actor != "" {
-		return m.begin(incident{Key: actor, ID: ev.ID, Last: ev.Received.UTC()}), false
+	if fresh {
+		return m.begin(incident{Key: actor, ID: ev.ID, Last: ev.Received.UTC(), Mild: mild(ev)}), false
 	}
 	return "", false
 }
+
+func mild(ev *event.Event) bool { return severityOf(ev) < event.SeverityHigh }
 
 // around gives the narrowest incident under way that an event may belong to: the
 // agent's, its gateway's, everyone's.
@@ -119,7 +126,7 @@ func opens(typ string) bool {
 // hold keeps the incident of an actor that was stopped until it is let go on.
 func (m incidents) hold(ev *event.Event, key string, begin bool) string {
 	in, ok := m.open(key, ev.Received)
-	if ok && !in.Ended {
+	if ok && !in.Ended && !in.Mild {
 		in.Held, in.Last = true, ev.Received.UTC()
 		m[key] = in
 		return in.ID

@@ -38,6 +38,7 @@ func TestIncidents(t *testing.T) {
 		ev.KillSwitch.Error = fault
 		return ev
 	}
+	mildly := func(ev *event.Event) *event.Event { ev.Severity = event.SeverityMedium; return ev }
 	type line struct {
 		ev   *event.Event
 		want string
@@ -69,6 +70,16 @@ func TestIncidents(t *testing.T) {
 			{egress("4", "a", 43*m), ""},
 			{stop("5", event.SwitchDryRun, "a", 44*m), "5"},
 			{threat("6", "a", 60*m), "6"},
+		}},
+		{"what is graver is no part of what began mildly", []line{
+			{mildly(threat("1", "a", 0)), "1"},
+			{egress("2", "a", m), "1"},
+			{threat("3", "a", 2*m), "3"},
+			{egress("4", "a", 3*m), "3"},
+			{mildly(threat("5", "a", 4*m)), "3"},
+			{mildly(threat("6", "b", 5*m)), "6"},
+			{stop("7", event.SwitchTripped, "b", 6*m), "7"},
+			{resume("8", "b", 7*m), "7!"},
 		}},
 		{"a gateway's incident is its agents'", []line{
 			{scoped(stop("1", event.SwitchTripped, "", 0), "gateway"), "1"},
