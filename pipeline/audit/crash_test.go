@@ -55,7 +55,7 @@ func TestSlowKill(t *testing.T) {
 	if os.Getenv("G0_SLOW") == "" {
 		t.Skip("G0_SLOW is not set: make test-slow sets it")
 	}
-	killAgainAndAgain(t, 200)
+	killAgainAndAgain(t, 40)
 }
 
 func killAgainAndAgain(t *testing.T, rounds int) {
