@@ -32,7 +32,7 @@ fuzz: ## Look for new inputs that break a parser, 20 s each; their seeds are in 
 	.ci/fuzz 20s
 
 bench: ## Measure what docs/performance.md says, naming the machine
-	@$(NEED) go
+	@$(NEED) go redis-server
 	@.ci/bench
 
 lint: ## Run gofmt, go vet and staticcheck, and check go.mod

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/source/tetragon/replay"
+	"github.com/guard0-ai/g0-sidecar/pipeline/store/storetest"
 )
 
 // connections is how many senders post at once.
@@ -29,8 +30,11 @@ func rawPost(host string, body []byte) []byte {
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", host, token, len(body)), body...)
 }
 
-// everyStage are the stages of the built-in pipeline.
-var everyStage = stages(identifyYAML, "- g0_baseline: {}", correlateYAML, killswitchYAML, notifyYAML)
+// everyStage are the stages of the built-in pipeline, with what is set of the
+// baseline.
+func everyStage(baseline string) string {
+	return stages(identifyYAML, "- g0_baseline: { "+baseline+" }", correlateYAML, killswitchYAML, notifyYAML)
+}
 
 // pause is how long a client waits that was told that there is no room.
 const pause = 20 * time.Millisecond
@@ -108,12 +112,15 @@ func jsonl(b *testing.B, n int) []byte {
 
 // BenchmarkReceiver measures events that 32 connections post: authenticated,
 // parsed, journalled with fsync and answered; with nothing behind the journal, and
-// with the whole default pipeline deciding on them meanwhile. What is refused for
-// want of room is not counted.
+// with the whole default pipeline deciding on them meanwhile, its baselines in the
+// state folder, or copied to a Redis too. What is refused for want of room is not
+// counted.
 func BenchmarkReceiver(b *testing.B) {
 	const lines = 1000
+	redis := storetest.Redis(b)
 	for _, behind := range []struct{ name, processors string }{
-		{"journal", "[]"}, {"whole", everyStage},
+		{"journal", "[]"}, {"whole", everyStage("")},
+		{"redis", everyStage("redis: { addresses: [ \"" + redis.Address + "\" ] }")},
 	} {
 		for _, kind := range []struct {
 			name string
@@ -147,7 +154,7 @@ func BenchmarkTetragon(b *testing.B) {
 	}
 	lines := bytes.Split(bytes.TrimSpace(recorded), []byte("\n"))
 	for _, behind := range []struct{ name, processors string }{
-		{"journal", "[]"}, {"whole", everyStage},
+		{"journal", "[]"}, {"whole", everyStage("")},
 	} {
 		b.Run(behind.name, func(b *testing.B) { subscribe(b, lines, behind.processors) })
 	}
