@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -319,8 +320,10 @@ func (s *Source) goOn(l *lines) {
 // report shows in the health how it goes. A file that is only silent is well.
 func (s *Source) report() {
 	_, err := os.Stat(s.path)
-	switch {
-	case err != nil:
+	if err == nil && s.cur == nil {
+		err = fmt.Errorf("cannot read %s", s.path)
+	}
+	if err != nil { // for a moment a rotation leaves no file, or one that was not opened yet
 		now := time.Now()
 		if s.missing.IsZero() {
 			s.missing = now
@@ -329,10 +332,6 @@ func (s *Source) report() {
 			s.board.Set(Part, coverage.StateDisconnected, clip(err))
 			s.board.Lost(Part, "disconnected", clip(err))
 		}
-		return
-	case s.cur == nil:
-		s.board.Set(Part, coverage.StateDisconnected, "cannot read "+s.path)
-		s.board.Lost(Part, "disconnected", "cannot read "+s.path)
 		return
 	}
 	s.missing = time.Time{}
