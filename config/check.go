@@ -40,17 +40,17 @@ func (d *Daemon) checkReceiver() {
 	r := d.EventReceiver
 	d.between("eventReceiver.port", r.Port, 0, maxPort)
 	if !isHost(r.Bind) {
-		d.at.refuse("eventReceiver.bind", "is not an IP address or a host name (no port, no brackets)")
+		d.at.Refuse("eventReceiver.bind", "is not an IP address or a host name (no port, no brackets)")
 	}
 	for i, host := range r.AllowedHosts {
 		if !isHost(host) {
-			d.at.refuse("eventReceiver.allowedHosts["+strconv.Itoa(i)+"]", "is not an IP address or a host name (no port, no brackets, no wildcard)")
+			d.at.Refuse("eventReceiver.allowedHosts["+strconv.Itoa(i)+"]", "is not an IP address or a host name (no port, no brackets, no wildcard)")
 		}
 	}
 	d.secret("eventReceiver.authToken", r.AuthToken)
 	d.secret("eventReceiver.operatorToken", r.OperatorToken)
 	if r.OperatorToken != "" && r.OperatorToken == r.AuthToken {
-		d.at.refuse("eventReceiver.operatorToken", "is the same as authToken: an agent can read that one, and would get operator rights")
+		d.at.Refuse("eventReceiver.operatorToken", "is the same as authToken: an agent can read that one, and would get operator rights")
 	}
 }
 
@@ -58,30 +58,30 @@ func (d *Daemon) checkAlerting() {
 	a := d.Alerting
 	d.secret("alerting.webhookUrl", a.WebhookURL)
 	if u, err := url.Parse(a.WebhookURL.Reveal()); a.WebhookURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		d.at.refuse("alerting.webhookUrl", "is not an http or https URL")
+		d.at.Refuse("alerting.webhookUrl", "is not an http or https URL")
 	}
 	d.oneOf("alerting.format", a.Format, formats)
 	switch {
 	case a.Format == pagerDuty && a.RoutingKey == "":
-		d.at.refuse("alerting.routingKey", "is missing: the format pagerduty needs the integration key of a service")
+		d.at.Refuse("alerting.routingKey", "is missing: the format pagerduty needs the integration key of a service")
 	case a.RoutingKey != "" && (len(a.RoutingKey) > maxKey || !only(a.RoutingKey.Reveal(), "-_")):
-		d.at.refuse("alerting.routingKey", "is not 1 to %d letters, digits, - and _", maxKey)
+		d.at.Refuse("alerting.routingKey", "is not 1 to %d letters, digits, - and _", maxKey)
 	}
 	d.oneOf("alerting.minSeverity", a.MinSeverity, severities)
 	d.oneOf("alerting.notifications.mode", a.Notifications.Mode, modes)
 	d.between("alerting.notifications.intervalMinutes", a.Notifications.IntervalMinutes, 0, maxDay/60)
 	d.between("alerting.notifications.rateLimitSeconds", a.Notifications.RateLimitSeconds, 0, maxDay)
 	if len(a.Headers) > maxHeaders {
-		d.at.refuse("alerting.headers", "has %d headers, at most %d", len(a.Headers), maxHeaders)
+		d.at.Refuse("alerting.headers", "has %d headers, at most %d", len(a.Headers), maxHeaders)
 	}
 	taken := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(a.Headers)) {
 		key := "alerting.headers." + shown(name)
 		if !isToken(name) {
-			d.at.refuse(key, "is not the name of an HTTP header")
+			d.at.Refuse(key, "is not the name of an HTTP header")
 		}
 		if lower := strings.ToLower(name); taken[lower] {
-			d.at.refuse(key, "is given again in other letters")
+			d.at.Refuse(key, "is given again in other letters")
 		} else {
 			taken[lower] = true
 		}
@@ -92,13 +92,13 @@ func (d *Daemon) checkAlerting() {
 func (d *Daemon) checkKillSwitch() {
 	rules := d.KillSwitch.Rules
 	if len(rules) > maxRules {
-		d.at.refuse("killSwitch.rules", "has %d rules, at most %d", len(rules), maxRules)
+		d.at.Refuse("killSwitch.rules", "has %d rules, at most %d", len(rules), maxRules)
 		return
 	}
 	for i, r := range rules {
 		key := "killSwitch.rules[" + strconv.Itoa(i) + "]"
 		if !isType(r.EventType) {
-			d.at.refuse(key+".eventType", "is not a type of events, such as injection.detected")
+			d.at.Refuse(key+".eventType", "is not a type of events, such as injection.detected")
 		}
 		d.between(key+".threshold", r.Threshold, 1, maxThreshold)
 		d.between(key+".windowSeconds", r.WindowSeconds, 1, maxDay)
@@ -106,21 +106,21 @@ func (d *Daemon) checkKillSwitch() {
 			return o.EventType == r.EventType && o.WindowSeconds == r.WindowSeconds
 		})
 		if first < i {
-			d.at.refuse(key, "has the event type and the window of rules[%d]", first)
+			d.at.Refuse(key, "has the event type and the window of rules[%d]", first)
 		}
 	}
 }
 
 func (d *Daemon) between(key string, n, low, high int) {
 	if n < low || n > high {
-		d.at.refuse(key, "%d is not between %d and %d", n, low, high)
+		d.at.Refuse(key, "%d is not between %d and %d", n, low, high)
 	}
 }
 
 // oneOf refuses what is not among names.
 func (d *Daemon) oneOf(key, value string, names []string) {
 	if !slices.Contains(names, value) {
-		d.at.refuse(key, "%s is none of %s", strconv.QuoteToASCII(value[:min(len(value), 64)]), strings.Join(names, ", "))
+		d.at.Refuse(key, "%s is none of %s", strconv.QuoteToASCII(value[:min(len(value), 64)]), strings.Join(names, ", "))
 	}
 }
 
@@ -130,11 +130,11 @@ func (d *Daemon) secret(key string, s Secret) {
 	v := s.Reveal()
 	switch {
 	case strings.ContainsAny(v, `"\`):
-		d.at.refuse(key, `has a double quote or a backslash, which a secret must not have here: put it in a file and name the file in a pipeline`)
+		d.at.Refuse(key, `has a double quote or a backslash, which a secret must not have here: put it in a file and name the file in a pipeline`)
 	case strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }):
-		d.at.refuse(key, "has control or other unprintable characters")
+		d.at.Refuse(key, "has control or other unprintable characters")
 	case strings.TrimSpace(v) != v:
-		d.at.refuse(key, "has spaces at an end")
+		d.at.Refuse(key, "has spaces at an end")
 	}
 }
 

@@ -21,7 +21,7 @@ type Daemon struct {
 	Alerting      Alerting      `yaml:"alerting"`
 	KillSwitch    KillSwitch    `yaml:"killSwitch"`
 
-	at places
+	at Places
 }
 
 // EventReceiver is where events are posted.
@@ -139,14 +139,14 @@ func ReadDaemon(path string) (Daemon, error) {
 // every fault on a line of its own, "file:line: key: why", and shows no secret.
 func ParseDaemon(file string, b []byte) (Daemon, error) {
 	d := DefaultDaemon()
-	d.at = places{file: file}
+	d.at = Places{file: file}
 	if len(b) > MaxDaemonSize {
-		d.at.refuse("", "is larger than %d bytes", MaxDaemonSize)
-		return Daemon{}, d.at.err()
+		d.at.Refuse("", "is larger than %d bytes", MaxDaemonSize)
+		return Daemon{}, d.at.Err()
 	}
-	d.at.decode(asYAML(b), &d)
+	d.at.Decode(asYAML(b), &d)
 	d.check() // what could not be read has its default, which is no fault
-	if err := d.at.err(); err != nil {
+	if err := d.at.Err(); err != nil {
 		return Daemon{}, err
 	}
 	return d, nil

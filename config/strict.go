@@ -17,24 +17,30 @@ import (
 // maxFaults bounds the faults that are listed of one file.
 const maxFaults = 50
 
-// places knows the line of each key of a file and collects what is wrong there.
-// yaml.v3's KnownFields would do half of it: its errors know no key, and they
-// quote values, which may be secrets.
-type places struct {
+// Places reads a file strictly, knows the line of each of its keys and collects
+// what is wrong there. yaml.v3's KnownFields would do half of it: its errors know
+// no key, and they quote values, which may be secrets. It is for one file and one
+// goroutine; make it with [NewPlaces].
+type Places struct {
 	file   string
+	plain  bool            // strings are data: ${ in them is no variable
 	lines  map[string]int  // by key, "killSwitch.rules[0].threshold"
 	unread map[string]bool // keys whose value could not be taken
 	faults []fault
 }
+
+// NewPlaces is for a file so called, of which strings are taken as they are.
+func NewPlaces(file string) *Places { return &Places{file: file, plain: true} }
 
 type fault struct {
 	line      int // 0: of the file as a whole
 	key, text string
 }
 
-// refuse notes a fault at a key, or at the nearest key above it that there is. Of
-// a value that could not be taken one fault is enough.
-func (p *places) refuse(key, format string, args ...any) {
+// Refuse notes a fault at a key, "killSwitch.rules[0].threshold", or at the
+// nearest key above it that there is. Of a value that could not be taken one
+// fault is enough.
+func (p *Places) Refuse(key, format string, args ...any) {
 	for up := key; up != ""; up = up[:max(0, strings.LastIndexAny(up, ".["))] {
 		if p.unread[up] {
 			return
@@ -44,16 +50,16 @@ func (p *places) refuse(key, format string, args ...any) {
 }
 
 // cannotRead notes that the value of a key is none that the key can have.
-func (p *places) cannotRead(key, why string) {
-	p.refuse(key, "%s", why)
+func (p *Places) cannotRead(key, why string) {
+	p.Refuse(key, "%s", why)
 	p.unread[key] = true
 }
 
-func (p *places) refuseLine(line int, key, format string, args ...any) {
+func (p *Places) refuseLine(line int, key, format string, args ...any) {
 	p.faults = append(p.faults, fault{line, key, fmt.Sprintf(format, args...)})
 }
 
-func (p *places) line(key string) int {
+func (p *Places) line(key string) int {
 	for key != "" {
 		if n, ok := p.lines[key]; ok {
 			return n
@@ -64,7 +70,7 @@ func (p *places) line(key string) int {
 }
 
 // say gives a fault or a warning as users see it.
-func (p *places) say(f fault) string {
+func (p *Places) say(f fault) string {
 	var b strings.Builder
 	b.WriteString(p.file)
 	if f.line > 0 {
@@ -77,8 +83,9 @@ func (p *places) say(f fault) string {
 	return b.String()
 }
 
-// err gives all faults, in the order of their lines; nil: there are none.
-func (p *places) err() error {
+// Err gives all faults, each "file:line: key: why", in the order of their lines;
+// nil: there are none.
+func (p *Places) Err() error {
 	faults := slices.Clone(p.faults)
 	slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
 	var errs []error
@@ -91,9 +98,10 @@ func (p *places) err() error {
 	return errors.Join(errs...)
 }
 
-// decode reads the one YAML document of text into the struct that into points
-// to. Keys of which text says nothing, or null, keep their value.
-func (p *places) decode(text []byte, into any) {
+// Decode reads the one YAML document of text into the struct that into points to,
+// by its yaml tags. Keys of which text says nothing, or null, keep their value;
+// unknown keys, keys given twice, aliases and values of another kind are faults.
+func (p *Places) Decode(text []byte, into any) {
 	p.lines, p.unread = map[string]int{}, map[string]bool{}
 	var doc, more yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
@@ -108,14 +116,14 @@ func (p *places) decode(text []byte, into any) {
 	case err == nil, doc.Kind != 0 && errors.Is(err, io.EOF):
 		p.value("", doc.Content[0], reflect.ValueOf(into).Elem())
 	case errors.Is(err, io.EOF):
-		p.refuse("", "is empty, not an object")
+		p.Refuse("", "is empty, not an object")
 	default:
 		p.syntax(err)
 	}
 }
 
 // syntax tells of an error of yaml.v3, which has the line in its text only.
-func (p *places) syntax(err error) {
+func (p *Places) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 0
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
@@ -133,7 +141,7 @@ func (p *places) syntax(err error) {
 const aliasFault = "has an anchor or alias of YAML, which are not read here"
 
 // value reads n into v.
-func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
+func (p *Places) value(key string, n *yaml.Node, v reflect.Value) {
 	p.lines[key] = n.Line
 	tag := n.ShortTag()
 	switch {
@@ -153,11 +161,14 @@ func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
 	case reflect.String:
 		if tag != "!!str" {
 			p.cannotRead(key, "must be a string, in quotes")
-		} else if strings.Contains(n.Value, "${") {
+		} else if !p.plain && strings.Contains(n.Value, "${") {
 			p.cannotRead(key, "has ${, which the pipeline would read as a variable of the environment; none can be named here")
 		} else {
 			v.SetString(n.Value)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		p.value(key, n, v.Elem())
 	case reflect.Bool:
 		if tag != "!!bool" || n.Decode(v.Addr().Interface()) != nil {
 			p.cannotRead(key, "must be true or false")
@@ -172,7 +183,7 @@ func (p *places) value(key string, n *yaml.Node, v reflect.Value) {
 }
 
 // object reads into a struct by its yaml tags.
-func (p *places) object(key string, n *yaml.Node, v reflect.Value) {
+func (p *Places) object(key string, n *yaml.Node, v reflect.Value) {
 	fields := map[string]reflect.Value{}
 	for f, field := range v.Fields() {
 		if f.IsExported() {
@@ -190,7 +201,7 @@ func (p *places) object(key string, n *yaml.Node, v reflect.Value) {
 }
 
 // strings reads into a map of strings.
-func (p *places) strings(key string, n *yaml.Node, v reflect.Value) {
+func (p *Places) strings(key string, n *yaml.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	p.members(key, n, func(name, path string, value *yaml.Node) {
 		s := reflect.New(v.Type().Elem()).Elem()
@@ -200,7 +211,7 @@ func (p *places) strings(key string, n *yaml.Node, v reflect.Value) {
 }
 
 // members calls each with the members of an object, but those that come again.
-func (p *places) members(key string, n *yaml.Node, each func(name, path string, value *yaml.Node)) {
+func (p *Places) members(key string, n *yaml.Node, each func(name, path string, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
 		p.cannotRead(key, "must be an object")
 		return
@@ -225,7 +236,7 @@ func (p *places) members(key string, n *yaml.Node, each func(name, path string, 
 	}
 }
 
-func (p *places) list(key string, n *yaml.Node, v reflect.Value) {
+func (p *Places) list(key string, n *yaml.Node, v reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
 		p.cannotRead(key, "must be a list")
 		return

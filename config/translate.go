@@ -37,8 +37,8 @@ func (t Translation) Lookup(name string) (string, bool) {
 func (d Daemon) Pipeline() (Translation, error) {
 	if !d.EventReceiver.Enabled {
 		at := d.at
-		at.refuse("eventReceiver.enabled", "is false, so no events can come: daemon.json has no other source")
-		return Translation{}, at.err()
+		at.Refuse("eventReceiver.enabled", "is false, so no events can come: daemon.json has no other source")
+		return Translation{}, at.Err()
 	}
 	text, err := newPatch(Pipeline)
 	if err != nil {

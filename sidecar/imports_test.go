@@ -15,6 +15,7 @@ const module = "github.com/guard0-ai/g0-sidecar/"
 var mayImport = map[string][]string{
 	"config":                          {},
 	"rules/correlation":               {"config"},
+	"rules/deployment":                {"config"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},

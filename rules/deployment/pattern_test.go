@@ -1,0 +1,33 @@
+package deployment
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
+	d := Deployment{
+		AgentDataPath: "/srv/openclaw/agents",
+		Homes:         []string{"/root", "/home/node"},
+		Mounts:        []Mount{{"/srv", "/elsewhere"}, {"/srv/openclaw", "/home/node/.openclaw"}},
+	}
+	got := d.Expand([]string{"~/.ssh/", "./openclaw.json", "./agents/**/*.jsonl", ".env", "*.pem", "/etc/shadow"})
+	want := []Pattern{
+		{Under: "/root/.ssh/"}, {Under: "/home/node/.ssh/"},
+		{Path: "/home/node/.openclaw/openclaw.json"}, {Path: "/srv/openclaw/openclaw.json"},
+		{Under: "/home/node/.openclaw/agents/", End: ".jsonl"}, {Under: "/srv/openclaw/agents/", End: ".jsonl"},
+		{End: "/.env"}, {End: ".pem"}, {Path: "/etc/shadow"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPatternsThatNoConsumerCanExpress(t *testing.T) {
+	for _, text := range []string{"", "/a/*/b", "a/**/b", "/a/**/", "*", "/a/../b", "./../x", "a\nb", "/a//b", "/a/**/*b*", "/a\xff"} {
+		if p, err := ParsePattern(text); err == nil {
+			t.Errorf("%q was read as %+v", text, p)
+		}
+	}
+}
