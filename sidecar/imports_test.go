@@ -16,6 +16,7 @@ var mayImport = map[string][]string{
 	"config":                          {},
 	"rules/correlation":               {"config"},
 	"rules/deployment":                {"config"},
+	"rules/compose":                   {"rules/deployment", "config"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},
