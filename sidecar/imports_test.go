@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"rules/correlation":               {"config"},
 	"rules/deployment":                {"config"},
 	"rules/compose":                   {"rules/deployment", "config"},
+	"rules/egress":                    {"rules/deployment"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},
