@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"rules/deployment":                {"config"},
 	"rules/compose":                   {"rules/deployment", "config"},
 	"rules/egress":                    {"rules/deployment"},
+	"rules/openclaw":                  {"config"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},
