@@ -42,6 +42,7 @@ func ParsePattern(text string) (Pattern, error) {
 	} else {
 		under, end = "", text
 	}
+	odd := dotted(under + end)
 	switch {
 	case split && !rooted(under):
 		return Pattern{}, fmt.Errorf("%q: what stands before ** must begin with /, ./ or ~/", text)
@@ -52,7 +53,7 @@ func ParsePattern(text string) (Pattern, error) {
 	default:
 		end = "/" + end
 	}
-	if end == "" || strings.Contains(end, "*") || strings.Contains(under, "*") || dotted(under+end) {
+	if end == "" || strings.Contains(end, "*") || strings.Contains(under, "*") || odd {
 		return Pattern{}, fmt.Errorf("%q has a wildcard in a place where none is known, or a path with . or ..", text)
 	}
 	return Pattern{Under: under, End: end}, nil

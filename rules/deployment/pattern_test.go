@@ -12,12 +12,12 @@ func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
 		Homes:         []string{"/root", "/home/node"},
 		Mounts:        []Mount{{"/srv", "/elsewhere"}, {"/srv/openclaw", "/home/node/.openclaw"}},
 	}
-	got := d.Expand([]string{"~/.ssh/", "./openclaw.json", "./agents/**/*.jsonl", ".env", "*.pem", "/etc/shadow"})
+	got := d.Expand([]string{"~/.ssh/", "./openclaw.json", "./agents/**/*.jsonl", "/var/**/auth.log", ".env", "*.pem", "/etc/shadow"})
 	want := []Pattern{
 		{Under: "/root/.ssh/"}, {Under: "/home/node/.ssh/"},
 		{Path: "/home/node/.openclaw/openclaw.json"}, {Path: "/srv/openclaw/openclaw.json"},
 		{Under: "/home/node/.openclaw/agents/", End: ".jsonl"}, {Under: "/srv/openclaw/agents/", End: ".jsonl"},
-		{End: "/.env"}, {End: ".pem"}, {Path: "/etc/shadow"},
+		{Under: "/var/", End: "/auth.log"}, {End: "/.env"}, {End: ".pem"}, {Path: "/etc/shadow"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -25,9 +25,18 @@ func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
 }
 
 func TestPatternsThatNoConsumerCanExpress(t *testing.T) {
-	for _, text := range []string{"", "/a/*/b", "a/**/b", "/a/**/", "*", "/a/../b", "./../x", "a\nb", "/a//b", "/a/**/*b*", "/a\xff"} {
+	for _, text := range []string{"", "/a/*/b", "a/**/b", "/a/**/", "*", "/a/../b", "/a/**//b", "/a/**/../b", "./../x", "a\nb", "/a//b", "/a/**/*b*", "/a\xff"} {
 		if p, err := ParsePattern(text); err == nil {
 			t.Errorf("%q was read as %+v", text, p)
 		}
+	}
+}
+
+// Expand leaves out what is no pattern, so a slip in the defaults would not show.
+func TestDefaultPatternsAreAllPatterns(t *testing.T) {
+	d := Default()
+	d.AgentDataPath = "/data/agents"
+	if err := d.Validate(); err != nil {
+		t.Error(err)
 	}
 }
