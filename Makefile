@@ -23,6 +23,7 @@ run: build ## Run the sidecar with the built-in pipeline
 test: ## Run the tests, with the race detector
 	@$(NEED) go gcc dockerd containerd runc iptables busybox redis-server
 	$(GO) test -race -timeout 8m ./...
+	$(GO) test -C deploy/check ./...
 
 test-slow: ## Run the long tests: crash after crash
 	@$(NEED) go gcc redis-server
@@ -42,6 +43,8 @@ lint: ## Run gofmt, go vet and staticcheck, and check go.mod
 	$(GO) tool -modfile=tools.mod staticcheck ./...
 	$(GO) mod verify
 	$(GO) mod tidy -diff
+	$(GO) vet -C deploy/check ./...
+	$(GO) mod -C deploy/check tidy -diff
 
 fmt: ## Format the Go files
 	gofmt -w $$(git ls-files '*.go')
