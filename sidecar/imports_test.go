@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"rules/compose":                   {"rules/deployment", "config"},
 	"rules/egress":                    {"rules/deployment"},
 	"rules/openclaw":                  {"config"},
+	"rules/discover":                  {"rules/deployment", "rules/openclaw"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},

@@ -39,12 +39,12 @@ func (d *Deployment) check(places *config.Places) {
 	at.gateway(d.Gateway)
 	at.networks(d.Networks)
 	at.egress(d.Egress)
-	at.list("credentials", d.Credentials, checkPattern)
-	at.list("sessions", d.Sessions, checkPattern)
-	at.list("logs", d.Logs, checkPattern)
-	at.list("cognitive", d.Cognitive, checkPattern)
-	at.list("code", d.Code, checkPattern)
-	at.list("config", d.Config, checkPattern)
+	at.list("credentials", d.Credentials, CheckPattern)
+	at.list("sessions", d.Sessions, CheckPattern)
+	at.list("logs", d.Logs, CheckPattern)
+	at.list("cognitive", d.Cognitive, CheckPattern)
+	at.list("code", d.Code, CheckPattern)
+	at.list("config", d.Config, CheckPattern)
 	at.list("sensitiveBinaries", d.SensitiveBinaries, checkBinary)
 	at.list("runtimeSockets", d.RuntimeSockets, CheckPath)
 	at.scope(d)
@@ -263,7 +263,9 @@ func checkResolver(text string) error {
 	return nil
 }
 
-func checkPattern(text string) error {
+// CheckPattern refuses what [ParsePattern] does, what [CheckText] does, and the
+// pattern of every file there is.
+func CheckPattern(text string) error {
 	if err := CheckText(text); err != nil {
 		return err
 	}
