@@ -20,6 +20,8 @@ var mayImport = map[string][]string{
 	"rules/egress":                    {"rules/deployment"},
 	"rules/openclaw":                  {"config"},
 	"rules/discover":                  {"rules/deployment", "rules/openclaw"},
+	"rules/scan":                      {"rules/deployment", "rules/egress", "rules/openclaw"},
+	"rules/probe":                     {"rules/deployment", "rules/egress", "rules/openclaw", "rules/scan"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},
