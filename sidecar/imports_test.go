@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"rules/deployment":                {"config"},
 	"rules/compose":                   {"rules/deployment", "config"},
 	"rules/egress":                    {"rules/deployment"},
+	"rules/tetragon":                  {"rules/deployment"},
 	"rules/openclaw":                  {"config"},
 	"rules/discover":                  {"rules/deployment", "rules/openclaw"},
 	"rules/scan":                      {"rules/deployment", "rules/egress", "rules/openclaw"},

@@ -25,6 +25,8 @@ var policyTypes = []struct{ name, typ string }{
 	{"sensitive-binary", TypeBinarySensitive},
 	{"credential-protection", TypeCredentialAccess},
 	{"log-protection", TypeLogTampering},
+	{"cognitive-protection", TypeCognitiveModified},
+	{"code-injection", TypeCodeModified},
 }
 
 // Reasons of Tetragon's coverage events.

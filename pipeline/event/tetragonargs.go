@@ -142,6 +142,8 @@ func (a *probeArgs) namePaths(f *File, call string) {
 		f.Path = entry(p[0], p[1])
 	case call == "path_rename" && len(p) >= 4:
 		f.Path, f.NewPath = entry(p[0], p[1]), entry(p[2], p[3])
+	case call == "path_rename" && len(p) >= 2: // a policy that looks at the task's cgroup too
+		f.Path = entry(p[0], p[1])
 	case call == "path_link" && len(p) >= 3:
 		f.Path, f.NewPath = p[0], entry(p[1], p[2])
 	default:

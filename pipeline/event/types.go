@@ -46,6 +46,7 @@ const (
 	TypeContainerRoot       = "container.root"        // a process in a container runs as root
 	TypeGatewayExternalBind = "gateway.external_bind" // the gateway listens for other machines
 	TypeCognitiveModified   = "cognitive.modified"    // a file that instructs the agent was changed: SOUL.md, MEMORY.md ...
+	TypeCodeModified        = "code.modified"         // a file that OpenClaw runs or applies was changed: a skill, a shell snapshot, openclaw.json ...
 
 	// What the container runtime reports.
 	TypeContainerCreated = "container.created" // a container was made and does not run yet
@@ -143,6 +144,7 @@ var types = map[string]typeInfo{
 	TypeContainerRoot:       {SeverityMedium, true},
 	TypeGatewayExternalBind: {SeverityHigh, true},
 	TypeCognitiveModified:   {SeverityHigh, true},
+	TypeCodeModified:        {SeverityHigh, true},
 
 	TypeIdentityConflict:    {SeverityMedium, true},
 	TypeCoverageLost:        {SeverityHigh, true},

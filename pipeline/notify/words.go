@@ -25,6 +25,7 @@ var phrases = map[string]string{
 	event.TypeContainerRoot:       "container runs as root",
 	event.TypeGatewayExternalBind: "gateway listens on an external address",
 	event.TypeCognitiveModified:   "a file that instructs it was changed",
+	event.TypeCodeModified:        "a file that OpenClaw runs or applies was changed",
 	event.TypeIdentityConflict:    "claims to be another agent",
 	event.TypeBaselineFirstSeen:   "did what it never did before",
 	event.TypeBaselineRate:        "does something far more often than it used to",
