@@ -23,6 +23,8 @@ var mayImport = map[string][]string{
 	"rules/discover":                  {"rules/deployment", "rules/openclaw"},
 	"rules/scan":                      {"rules/deployment", "rules/egress", "rules/openclaw"},
 	"rules/probe":                     {"rules/deployment", "rules/egress", "rules/openclaw", "rules/scan"},
+	"rules/falco":                     {"rules/deployment"},
+	"rules/auditd":                    {"rules/deployment"},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},

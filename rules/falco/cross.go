@@ -1,0 +1,131 @@
+package falco
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
+)
+
+// sessionKey is the label in which OpenClaw names a sandbox's agent.
+const sessionKey = "container.label[openclaw.sessionKey]"
+
+// byEnvironment works where a container's environment names its agent's folder.
+const byEnvironment = `(proc.env[OPENCLAW_AGENT_DIR] != "" and not fd.name startswith val(proc.env[OPENCLAW_AGENT_DIR]))`
+
+// fewFolders are compared one by one; of more their parents are asked first, so
+// that most files cost one comparison whatever the agents' number.
+const fewFolders = 16
+
+// crossAgent says that a file was opened below the folders of agents which is not
+// below those of the agent that opened it.
+func (g *generator) crossAgent() string {
+	owners := g.owners()
+	var clauses, private []string
+	var untold int
+	private = append(private, g.views(g.d.AgentDataPath)...)
+	for _, a := range g.d.Agents {
+		own := g.folders(a)
+		private = append(private, own...)
+		who := g.actor(a, owners)
+		if who == "" || !g.core && len(a.Containers) == 0 && (a.UID == nil || !g.onlyOne(*a.UID)) {
+			untold++
+		}
+		if who != "" {
+			clauses = append(clauses, group(who, not(g.startsWith("agents", "fd.name", outermost(own)))))
+		}
+	}
+	switch {
+	case untold > 0 && g.core:
+		g.note("Agents without a container id and a uid of their own: %d. They are told apart by OPENCLAW_AGENT_DIR in their environment only.", untold)
+	case untold > 0:
+		g.note("Agents without a container and a uid of their own: %d. What the gateway does for them is not told apart; what their sandboxes do is.", untold)
+	}
+	private = outermost(private)
+	var first []string
+	if len(private) > fewFolders {
+		first = parents(private)
+	}
+	return lines(macroOpened, g.startsWith("agents", "fd.name", first), g.startsWith("agents", "fd.name", private),
+		macroAgent, or(append(clauses, byEnvironment)...))
+}
+
+// folders are an agent's own as processes see them. A workspace that holds all
+// agents' folders is nobody's.
+func (g *generator) folders(a deployment.Agent) []string {
+	own := g.views(path.Join(g.d.AgentDataPath, a.ID))
+	if a.Workspace != "" && !strings.HasPrefix(g.d.AgentDataPath+"/", strings.TrimSuffix(a.Workspace, "/")+"/") {
+		own = append(own, g.views(a.Workspace)...)
+	}
+	return own
+}
+
+// owners counts the agents of each container, and gives the gateway's more than
+// one: it serves all that have none of their own.
+func (g *generator) owners() map[deployment.Container]int {
+	owners := map[deployment.Container]int{key(g.d.Gateway.Container): 2}
+	for _, a := range g.d.Agents {
+		for _, c := range a.Containers {
+			owners[key(c)]++
+		}
+	}
+	return owners
+}
+
+// key is what inContainers knows a container by.
+func key(c deployment.Container) deployment.Container {
+	if c.Name != "" {
+		return deployment.Container{Name: c.Name}
+	}
+	return deployment.Container{ID: c.ID}
+}
+
+// actor says that a process is this agent's and no other's.
+func (g *generator) actor(a deployment.Agent, owners map[deployment.Container]int) string {
+	alone := slices.DeleteFunc(slices.Clone(a.Containers), func(c deployment.Container) bool { return owners[key(c)] > 1 })
+	uid := ""
+	if a.UID != nil && g.onlyOne(*a.UID) {
+		uid = fmt.Sprintf("user.uid = %d", *a.UID)
+	}
+	if g.core {
+		var ids []string
+		for _, c := range alone {
+			if c.ID != "" {
+				ids = append(ids, c.ID)
+			}
+		}
+		if len(g.d.ContainerIDs()) > maxCgroups {
+			ids = nil
+		}
+		return or(g.inCgroups(ids), uid)
+	}
+	return or(g.inContainers(alone),
+		sessionKey+" = "+g.quote("agents", "agent:"+a.ID),
+		sessionKey+" startswith "+g.quote("agents", "agent:"+a.ID+":"), uid)
+}
+
+// onlyOne says whether a uid is that of one agent and of nobody else that is known.
+func (g *generator) onlyOne(uid int) bool {
+	n := 0
+	for _, a := range g.d.Agents {
+		if a.UID != nil && *a.UID == uid {
+			n++
+		}
+	}
+	return n == 1 && uid != 0 && (g.d.Gateway.UID == nil || *g.d.Gateway.UID != uid)
+}
+
+// parents gives the folders that hold the folders; none where one is the root.
+func parents(folders []string) []string {
+	var out []string
+	for _, f := range folders {
+		p := path.Dir(strings.TrimSuffix(f, "/"))
+		if p == "/" {
+			return nil
+		}
+		out = append(out, p+"/")
+	}
+	return outermost(out)
+}
