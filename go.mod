@@ -6,6 +6,7 @@ exclude github.com/cilium/tetragon v0.0.0-00010101000000-000000000000
 
 require (
 	github.com/PagerDuty/go-pagerduty v1.8.0
+	github.com/aymanbagabas/go-udiff v0.4.1
 	github.com/benthosdev/benthos/v4 v4.27.0
 	github.com/bwmarrin/discordgo v0.29.0
 	github.com/cenkalti/backoff/v5 v5.0.3

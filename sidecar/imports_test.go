@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"rules/probe":                     {"rules/deployment", "rules/egress", "rules/openclaw", "rules/scan"},
 	"rules/falco":                     {"rules/deployment"},
 	"rules/auditd":                    {"rules/deployment"},
+	"rules/output":                    {},
 	"testdata":                        {},
 	"pipeline/event":                  {},
 	"pipeline/coverage":               {"pipeline/event"},
