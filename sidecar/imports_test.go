@@ -54,7 +54,10 @@ var mayImport = map[string][]string{
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "pipeline/stage/baseline", "pipeline/store", "testdata"},
 	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},
 
-	"pipeline/source/docker/dockertest": {}, // for tests
+	"pipeline/source/tetragon/policies": {"pipeline/event", "pipeline/source/tetragon"},
+
+	"pipeline/source/docker/dockertest":            {}, // for tests
+	"pipeline/source/tetragon/policies/policytest": {}, // for tests
 }
 
 // mayImportBenthos holds the only package that knows Benthos.

@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(err, err2, os.Mkdir(home, 0o700))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "get": get, "post": post, "target": target, "until": until, "term": term,
+			"exits": exits, "get": get, "post": post, "target": target, "tetragon": fakeTetragon, "until": until, "term": term,
 		},
 	})
 }

@@ -28,7 +28,7 @@ func tetragonSpec() *service.ConfigSpec {
 			Description("Tetragon's own filters, a YAML or JSON list, of what it should send. Empty: everything.")).
 		Field(service.NewStringField("deny_list").Default("").Description("What it should not send.")).
 		Field(service.NewObjectListField("expect_policies",
-			service.NewStringField("name").Description("Name of the policy; a loaded one may go on with `-something`."),
+			service.NewStringField("name").Description("Name of the policy; a loaded one may go on with `-` and 12 hexadecimal digits, as `g0 policies apply` loads it, or with `-v2`."),
 			service.NewStringEnumField("mode", string(tetragon.ModeObserve), string(tetragon.ModeEnforce)).
 				Default(string(tetragon.ModeObserve)).Description("What it has to do."),
 		).Default([]any{}).Description("Policies that must be loaded.")).

@@ -93,6 +93,7 @@ func TestPolicyTypes(t *testing.T) {
 		{"g0-openclaw-cognitive-protection", TypeCognitiveModified, true},
 		{"g0-openclaw-code-injection", TypeCodeModified, true},
 		{"g0-openclaw-egress-", TypeEgressUnexpected, true},
+		{"g0-openclaw-egress-0123456789ab", TypeEgressUnexpected, true}, // as g0 policies apply loads it
 		{"g0-openclaw-egressx", TypeKernelProbe, false},
 		{"g0-openclaw-", TypeKernelProbe, false},
 		{"x-g0-openclaw-egress", TypeKernelProbe, false},

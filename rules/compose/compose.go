@@ -38,6 +38,9 @@ type Options struct {
 	Version string
 	// TetragonRelease is the tag of Tetragon's image. Empty: v1.7.0.
 	TetragonRelease string
+	// Policies that were generated for Tetragon, by name, for g0 to expect. Empty:
+	// the six.
+	Policies []string
 }
 
 // Files are whole files, each with the provenance in its first line.
@@ -66,7 +69,7 @@ func Generate(opt Options) (Files, error) {
 	}
 	first := opt.Deployment.Provenance(opt.Version)
 	version := imageTag(opt.Version)
-	pipeline, err := pipelineOf(opt.Deployment, first)
+	pipeline, err := pipelineOf(opt, first)
 	if err != nil {
 		return Files{}, fmt.Errorf("compose: %s: %w", pipelineFile, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
@@ -66,6 +67,7 @@ func TestRefused(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
+		"policy":           {func(o *Options) { o.Policies = []string{"a: b"} }, `"a: b" is no name of a policy`},
 		"release":          {func(o *Options) { o.TetragonRelease = "v1.7.0\nprivileged: true" }, `Tetragon's release "v1.7.0\nprivileged: true"`},
 		"agent":            {func(o *Options) { o.Deployment.Agents[1].ID = "a${HOME}" }, `agents[1].id: "a${HOME}"`},
 		"agent upwards":    {func(o *Options) { o.Deployment.Agents[0].ID = "a..b" }, `agents[0].id: "a..b"`},
@@ -80,6 +82,25 @@ func TestRefused(t *testing.T) {
 		if out, err := Generate(opt); err == nil || !strings.Contains(err.Error(), tc.want) || out.G0 != "" {
 			t.Errorf("%s: got error %v, wants one with %s", name, err, tc.want)
 		}
+	}
+}
+
+func TestGeneratedPoliciesAreExpected(t *testing.T) {
+	out, err := Generate(Options{Deployment: example(), Version: "v0.1.0", Policies: []string{"g0-openclaw-egress-udp", "g0-openclaw-code-injection"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Input struct {
+			Broker struct{ Inputs []tetragonInput }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(out.Pipeline), &doc); err != nil {
+		t.Fatal(err)
+	}
+	want := []expected{{"g0-openclaw-egress-udp", "enforce"}, {"g0-openclaw-code-injection", "observe"}}
+	if diff := cmp.Diff(want, doc.Input.Broker.Inputs[1].Tetragon.Expect); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -17,6 +17,7 @@ var (
 	agentID = regexp.MustCompile(`^[A-Za-z0-9_@-][A-Za-z0-9._@-]{0,127}$`)
 	// containerName is what Docker takes for a container's name.
 	containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+	policyName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	containerID   = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
 )
 
@@ -51,8 +52,12 @@ type (
 // pipelineOf gives the built-in pipeline with what the deployment tells: a
 // subscription to Tetragon that expects the policies, a token for Falco, and who
 // runs in which container.
-func pipelineOf(d *deployment.Deployment, first string) (string, error) {
-	gateways, agents, err := who(d)
+func pipelineOf(opt Options, first string) (string, error) {
+	gateways, agents, err := who(opt.Deployment)
+	if err != nil {
+		return "", err
+	}
+	policies, err := expect(opt)
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +69,7 @@ func pipelineOf(d *deployment.Deployment, first string) (string, error) {
 	e := editor{doc: &doc}
 	e.set("g0_receiver", "auth_token", variable("G0_AUTH_TOKEN"))
 	e.set("g0_receiver", "tokens", []token{{Name: "falco", Sensor: true, Token: variable("G0_FALCO_TOKEN")}})
-	e.insert("inputs", 1, tetragonInput{subscription{tetragonSocket, expect(d)}})
+	e.insert("inputs", 1, tetragonInput{subscription{tetragonSocket, policies}})
 	e.set("g0_identify", "gateways", gateways)
 	e.set("g0_identify", "agents", agents)
 	if e.err != nil {
@@ -73,15 +78,26 @@ func pipelineOf(d *deployment.Deployment, first string) (string, error) {
 	return document(&doc, first+"\nThe built-in pipeline with what the deployment tells; what can be set further: docs/pipeline.md.")
 }
 
-func expect(d *deployment.Deployment) []expected {
-	out := make([]expected, len(deployment.Policies))
-	for i, name := range deployment.Policies {
+// expect names the policies. One that goes on where another had no room enforces
+// as that does.
+func expect(opt Options) ([]expected, error) {
+	names := opt.Policies
+	if len(names) == 0 {
+		names = deployment.Policies
+	}
+	out := make([]expected, len(names))
+	for i, name := range names {
+		if !policyName.MatchString(name) {
+			return nil, fmt.Errorf("%q is no name of a policy", name)
+		}
 		out[i] = expected{name, deployment.Observe}
-		if d.Enforces(name) {
-			out[i].Mode = deployment.Enforce
+		for _, known := range slices.Concat(deployment.Policies, deployment.ExtraPolicies) {
+			if (name == known || strings.HasPrefix(name, known+"-")) && opt.Deployment.Enforces(known) {
+				out[i].Mode = deployment.Enforce
+			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // who gives the gateway, and the agents that have containers of their own. A

@@ -64,8 +64,9 @@ type Backoff struct{ Min, Max time.Duration }
 
 // Policy that has to be loaded.
 type Policy struct {
-	// Name as the events carry it, "g0-openclaw-egress". A loaded policy whose
-	// name goes on with "-" counts as well: an update needs a second name.
+	// Name as the events carry it, "g0-openclaw-egress". One loaded as that name
+	// with "-" and 12 hexadecimal digits (`g0 policies apply`) or "-v2" counts as
+	// well: an update needs a second name.
 	Name string
 	// Mode it has to be in.
 	Mode Mode

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -131,7 +132,7 @@ func (se *session) tell(name string, f fault, detail string) {
 func judge(want Policy, loaded []*api.TracingPolicyStatus) (best fault, detail string) {
 	best = missing
 	for _, p := range loaded {
-		if name := p.GetName(); name != want.Name && !strings.HasPrefix(name, want.Name+"-") {
+		if !isVersion(want.Name, p.GetName()) {
 			continue
 		}
 		if f, d := inspect(want.Mode, p); f < best || f == best && detail == "" {
@@ -139,6 +140,17 @@ func judge(want Policy, loaded []*api.TracingPolicyStatus) (best fault, detail s
 		}
 	}
 	return best, event.Clean(detail, maxDetail)
+}
+
+// version follows the name of a policy that is loaded beside the one it takes the
+// place of: a hash (`g0 policies apply`), or v2 by hand.
+var version = regexp.MustCompile(`^-(v[0-9]+|[0-9a-f]{12})$`)
+
+// isVersion says whether a loaded policy is the one of that name. One whose name
+// goes on with another word is another policy, which may hold the rest of it.
+func isVersion(name, loaded string) bool {
+	rest, ok := strings.CutPrefix(loaded, name)
+	return ok && (rest == "" || version.MatchString(rest))
 }
 
 func inspect(want Mode, p *api.TracingPolicyStatus) (fault, string) {

@@ -63,6 +63,8 @@ func TestJudge(t *testing.T) {
 		{name: "observes as expected", list: "observe", want: ModeObserve},
 		{name: "enforces, to observe is enough", list: "enforce", want: ModeObserve},
 		{name: "another name", list: "enforce", change: rename("g0-openclaw-egress-v2"), want: ModeEnforce},
+		{name: "a version of g0 policies apply", list: "enforce", change: rename("g0-openclaw-egress-0123456789ab"), want: ModeEnforce},
+		{name: "another part of it", list: "enforce", change: rename("g0-openclaw-egress-udp"), want: ModeEnforce, fault: "missing"},
 		{name: "a longer word", list: "enforce", change: rename("g0-openclaw-egressive"), want: ModeEnforce, fault: "missing"},
 		{name: "missing", list: "enforce", change: rename("x"), want: ModeEnforce, fault: "missing"},
 		{name: "being loaded", list: "enforce", change: setState(api.TracingPolicyState_TP_STATE_LOADING, ""),

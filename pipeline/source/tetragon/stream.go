@@ -2,6 +2,7 @@ package tetragon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -35,6 +36,15 @@ const (
 	// dialTimeout bounds one attempt to reach the server.
 	dialTimeout = 10 * time.Second
 )
+
+// Dial prepares a connection to the Tetragon of cfg, whose other fields do not
+// matter. It connects with its first call; the caller closes it.
+func Dial(cfg Config) (*grpc.ClientConn, error) {
+	if err := errors.Join(cfg.validateAddress(), cfg.validateTLS()); err != nil {
+		return nil, err
+	}
+	return dial(cfg)
+}
 
 // dial prepares one connection; it connects with its first call. A session has
 // its own, so that gRPC never reconnects behind our back and the time between
