@@ -15,6 +15,7 @@ const module = "github.com/guard0-ai/g0-sidecar/"
 var mayImport = map[string][]string{
 	"config":                          {},
 	"rules/correlation":               {"config"},
+	"rules":                           {"rules/"},
 	"rules/deployment":                {"config"},
 	"rules/compose":                   {"rules/deployment", "config"},
 	"rules/egress":                    {"rules/deployment"},

@@ -1,12 +1,19 @@
 package egress
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
+
+// ErrNoNetwork is returned for a deployment that does not say which packets are
+// the agents'.
+var ErrNoNetwork = errors.New("networks: none is named, so that agents cannot be told from other containers; " +
+	"name their networks' bridge, subnets or addresses (g0 finds those of Docker's networks); " +
+	"agents on the host's network can be kept to a list only by Tetragon")
 
 // scope is how packets of agents are told from all others: by the bridge that
 // they come from, by their source, or both.
@@ -22,7 +29,7 @@ type scope struct {
 // refused: it would be all containers of the host, or none.
 func (p *plan) readScopes(d *deployment.Deployment) error {
 	if len(d.Networks) == 0 {
-		return fmt.Errorf("networks: none is named, so that agents cannot be told from other containers; name their networks' bridge, subnets or addresses (g0 finds those of Docker's networks); agents on the host's network can be kept to a list only by Tetragon")
+		return ErrNoNetwork
 	}
 	for i, n := range d.Networks {
 		key := fmt.Sprintf("networks[%d]", i)
