@@ -31,7 +31,7 @@ func AuditRules(text string) ([]string, error) {
 	var out []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "-a ") && !strings.HasPrefix(line, "-A ") && !strings.HasPrefix(line, "-w ") {
+		if first, _, _ := strings.Cut(line, " "); first != "-a" && first != "-A" && first != "-w" {
 			continue
 		}
 		parsed, err := flags.Parse(line)

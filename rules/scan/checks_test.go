@@ -62,9 +62,12 @@ func TestChecks(t *testing.T) {
 		return d
 	}
 	deny := []string{"-A G0-EGRESS-DENY -j REJECT --reject-with icmp-port-unreachable"}
-	jump := map[string][]string{"DOCKER-USER": {"-A DOCKER-USER -j G0-EGRESS", "-A DOCKER-USER -j RETURN"}, "G0-EGRESS-DENY": deny}
-	logs := map[string][]string{"DOCKER-USER": {"-A DOCKER-USER -j G0-EGRESS"}, "G0-EGRESS-DENY": {"-A G0-EGRESS-DENY -j LOG"}}
-	late := map[string][]string{"DOCKER-USER": {"-A DOCKER-USER -j RETURN", "-A DOCKER-USER -j G0-EGRESS"}}
+	user := []string{"-A FORWARD -j DOCKER-USER"}
+	jump := map[string][]string{"FORWARD": user, "DOCKER-USER": {"-A DOCKER-USER -j G0-EGRESS", "-A DOCKER-USER -j RETURN"}, "G0-EGRESS-DENY": deny}
+	plain := map[string][]string{"FORWARD": {"-A FORWARD -j G0-EGRESS"}, "G0-EGRESS": {"-A G0-EGRESS -j DROP"}}
+	aside := map[string][]string{"FORWARD": {"-A FORWARD -j ACCEPT", "-A FORWARD -j DOCKER-USER"}, "DOCKER-USER": jump["DOCKER-USER"]}
+	logs := map[string][]string{"FORWARD": user, "DOCKER-USER": {"-A DOCKER-USER -j G0-EGRESS"}, "G0-EGRESS-DENY": {"-A G0-EGRESS-DENY -j LOG"}}
+	late := map[string][]string{"FORWARD": user, "DOCKER-USER": {"-A DOCKER-USER -j RETURN", "-A DOCKER-USER -j G0-EGRESS"}}
 	tests := []struct {
 		id    string
 		name  string
@@ -85,6 +88,8 @@ func TestChecks(t *testing.T) {
 		{"002", "one not known", Facts{Tetragon: Unknown[[]Policy]("no answer"), Falco: Of(Falco{})}, NotKnown, "no answer"},
 
 		{"003", "first in both", Facts{Firewall: Firewall{V4: Of(jump), V6: Of(jump)}}, Pass, "the first"},
+		{"003", "without Docker", Facts{Firewall: Firewall{V4: Of(plain), V6: Of(plain)}}, Pass, "first in FORWARD"},
+		{"003", "behind FORWARD's own", Facts{Firewall: Firewall{V4: Of(aside), V6: Of(jump)}}, Fail, "does not begin with that"},
 		{"003", "observes", Facts{Firewall: Firewall{V4: Of(logs), V6: Of(logs)}}, Fail, "only logs"},
 		{"003", "nftables", Facts{Firewall: Firewall{NFT: Of([]Table{{"docker", true}, {"g0_egress", true}})}}, Pass, "nftables"},
 		{"003", "nftables observes", Facts{Firewall: Firewall{NFT: Of([]Table{{"g0_egress", false}})}}, Fail, "only logs"},

@@ -53,7 +53,11 @@ func Compare(before, now Report) []Drift {
 		default:
 			continue
 		}
-		kinds[kind] = append(kinds[kind], Drift{kind, f.Severity, f.ID, f.Title})
+		text := f.Title
+		if len(f.Evidence) > 0 {
+			text += ": " + f.Evidence[0]
+		}
+		kinds[kind] = append(kinds[kind], Drift{kind, f.Severity, f.ID, text})
 	}
 	add := func(kind DriftKind, check string, texts []string) {
 		severity := now.finding(check).Severity

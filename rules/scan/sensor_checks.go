@@ -135,24 +135,30 @@ func egressInForce(f *Facts) Result {
 	return unknown(both...)
 }
 
-// chainFirst wants the jump to g0's chain as the first rule of DOCKER-USER, or of
-// FORWARD where Docker has no chain: behind another rule it may never be reached.
+// chainFirst wants the jump to g0's chain as the first rule of FORWARD, or of
+// DOCKER-USER where FORWARD begins with that: behind another rule it may never be
+// reached.
 func chainFirst(tool string, fact Fact[map[string][]string]) Result {
 	if !fact.Known {
 		return unknown(tool + ": " + fact.why())
 	}
-	for _, chain := range []string{"DOCKER-USER", "FORWARD"} {
-		at := slices.IndexFunc(fact.Value[chain], func(rule string) bool {
-			return strings.HasSuffix(rule, " -j "+egress.Chain)
-		})
-		switch {
-		case at == 0 && !refuses(fact.Value):
-			return fail(tool + ": g0's chain only logs: the deployment observes")
-		case at == 0:
-			return pass(tool + ": the jump to g0's chain is the first in " + chain)
-		case at > 0:
-			return fail(fmt.Sprintf("%s: the jump to g0's chain is number %d in %s", tool, at+1, chain))
-		}
+	const jump = " -j " + egress.Chain
+	at := func(chain string) int {
+		return slices.IndexFunc(fact.Value[chain], func(rule string) bool { return strings.HasSuffix(rule, jump) })
+	}
+	first := "FORWARD"
+	if f := fact.Value["FORWARD"]; len(f) > 0 && strings.HasSuffix(f[0], " -j DOCKER-USER") {
+		first = "DOCKER-USER"
+	}
+	switch n := at(first); {
+	case n == 0 && !refuses(fact.Value):
+		return fail(tool + ": g0's chain only logs: the deployment observes")
+	case n == 0:
+		return pass(fmt.Sprintf("%s: the jump to g0's chain is the first in %s", tool, first))
+	case n > 0:
+		return fail(fmt.Sprintf("%s: the jump to g0's chain is number %d in %s", tool, n+1, first))
+	case at("DOCKER-USER") >= 0:
+		return fail(tool + ": g0's chain is reached from DOCKER-USER only, and FORWARD does not begin with that")
 	}
 	return fail(tool + ": nothing jumps to g0's chain")
 }
