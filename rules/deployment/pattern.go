@@ -139,18 +139,26 @@ func (d *Deployment) State() string {
 }
 
 // Views gives every path under which processes of agents see a path of the host:
-// as the longest mount of it shows it, then as it is. A slash at the end stays.
+// as the longest mounts of it show it (there may be several, in containers that
+// differ), then as it is. A slash at the end stays.
 func (d *Deployment) Views(host string) []string {
-	var inside string
-	longest := -1
+	var inside []string
+	longest := 0
 	for _, m := range d.Mounts {
 		root := strings.TrimSuffix(m.Host, "/")
-		if rest, ok := strings.CutPrefix(host, root); ok && len(root) > longest && (rest == "" || rest[0] == '/') {
-			inside, longest = strings.TrimSuffix(m.Container, "/")+rest, len(root)
+		rest, ok := strings.CutPrefix(host, root)
+		if !ok || rest != "" && rest[0] != '/' || len(root) < longest {
+			continue
+		}
+		if len(root) > longest {
+			inside, longest = nil, len(root)
+		}
+		if at := strings.TrimSuffix(m.Container, "/") + rest; at != "" && !slices.Contains(inside, at) {
+			inside = append(inside, at)
 		}
 	}
-	if inside == "" || inside == host {
-		return []string{host}
+	if slices.Contains(inside, host) {
+		return inside
 	}
-	return []string{inside, host}
+	return append(inside, host)
 }

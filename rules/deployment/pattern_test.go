@@ -24,6 +24,20 @@ func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
 	}
 }
 
+func TestViewsOfSeveralContainers(t *testing.T) {
+	d := Deployment{Mounts: []Mount{{"/srv/state", "/home/node/.openclaw"}, {"/srv", "/srv"}, {"/srv/state", "/state"}, {"/", "/host"}}}
+	for host, want := range map[string][]string{
+		"/srv/state/agents/": {"/home/node/.openclaw/agents/", "/state/agents/", "/srv/state/agents/"},
+		"/srv/state":         {"/home/node/.openclaw", "/state", "/srv/state"},
+		"/srv/states":        {"/srv/states"},
+		"/etc":               {"/host/etc", "/etc"},
+	} {
+		if diff := cmp.Diff(want, d.Views(host)); diff != "" {
+			t.Errorf("%s: %s", host, diff)
+		}
+	}
+}
+
 func TestPatternsThatNoConsumerCanExpress(t *testing.T) {
 	for _, text := range []string{"", "/a/*/b", "a/**/b", "/a/**/", "*", "/a/../b", "/a/**//b", "/a/**/../b", "./../x", "a\nb", "/a//b", "/a/**/*b*", "/a\xff"} {
 		if p, err := ParsePattern(text); err == nil {

@@ -5,12 +5,13 @@ import (
 	"encoding/hex"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Hash gives 12 hex digits of the SHA-256 of the description: the same for the
 // same description, whatever wrote it down.
 func (d *Deployment) Hash() string {
-	b, err := json.Marshal(d, json.Deterministic(true))
+	b, err := json.Marshal(d, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		panic(err) // strings, numbers and lists of them have a JSON
 	}

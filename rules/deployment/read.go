@@ -3,6 +3,7 @@ package deployment
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 
@@ -54,6 +55,9 @@ func tidy(v reflect.Value) {
 			tidy(field)
 		}
 	case reflect.Slice, reflect.Map:
+		if m, ok := v.Interface().(map[string][]string); ok {
+			maps.DeleteFunc(m, func(_ string, list []string) bool { return len(list) == 0 })
+		}
 		if v.Len() == 0 {
 			v.SetZero()
 		} else if v.Kind() == reflect.Slice {

@@ -109,6 +109,9 @@ func TestValidateWithoutFile(t *testing.T) {
 	if err := d.Validate(); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
+	if n := len(d.Hash()); n != 12 { // of what is not valid too
+		t.Errorf("a hash of %d digits", n)
+	}
 }
 
 func TestFromDaemon(t *testing.T) {
