@@ -170,19 +170,36 @@ func (at checker) networks(networks []Network) {
 		return
 	}
 	for i, n := range networks {
-		key := item("networks", i)
-		if n.Name != "" {
-			at.err(key+".name", checkName(n.Name))
-		}
-		if n.Bridge != "" {
-			at.err(key+".bridge", checkBridge(n.Bridge))
-		}
-		if n.Bridge == "" && len(n.Subnets) == 0 && len(n.Addresses) == 0 {
-			at.Refuse(key, "has neither a bridge nor subnets nor addresses")
-		}
-		at.list(key+".subnets", n.Subnets, checkSubnet)
-		at.list(key+".addresses", n.Addresses, func(text string) error { return checkMember(text, n.Subnets) })
+		at.network(item("networks", i), n)
 	}
+}
+
+func (at checker) network(key string, n Network) {
+	if n.Name != "" {
+		at.err(key+".name", checkName(n.Name))
+	}
+	if n.Bridge != "" {
+		at.err(key+".bridge", checkBridge(n.Bridge))
+	}
+	if n.Bridge == "" && len(n.Subnets) == 0 && len(n.Addresses) == 0 {
+		at.Refuse(key, "has neither a bridge nor subnets nor addresses")
+	}
+	at.list(key+".subnets", n.Subnets, checkSubnet)
+	at.list(key+".addresses", n.Addresses, func(text string) error { return checkMember(text, n.Subnets) })
+}
+
+// Validate lists the faults of one container, for who adds it to a description.
+func (c Container) Validate() error {
+	at := checker{config.NewPlaces("deployment")}
+	at.container("container", c)
+	return at.Err()
+}
+
+// Validate lists the faults of one network.
+func (n Network) Validate() error {
+	at := checker{config.NewPlaces("deployment")}
+	at.network("network", n)
+	return at.Err()
 }
 
 func checkSubnet(text string) error {

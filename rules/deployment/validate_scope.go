@@ -23,7 +23,7 @@ func (at checker) scope(d *Deployment) {
 	s := d.Scope
 	at.oneOf("scope.kind", s.Kind, "", ScopeCgroupParent, ScopeContainers, ScopeKubernetes, ScopeBinaries, ScopeAllContainers, ScopeHost)
 	if s.CgroupParent != "" {
-		at.err("scope.cgroupParent", checkCgroup(s.CgroupParent))
+		at.err("scope.cgroupParent", CheckCgroup(s.CgroupParent))
 	}
 	if s.Namespace != "" && !isLabel(s.Namespace) {
 		at.Refuse("scope.namespace", "%+q is no namespace of Kubernetes", cut(s.Namespace))
@@ -45,7 +45,9 @@ func (at checker) scope(d *Deployment) {
 	}
 }
 
-func checkCgroup(name string) error {
+// CheckCgroup refuses what is no name of a cgroup that could hold agents and nothing
+// else.
+func CheckCgroup(name string) error {
 	switch {
 	case len(name) > maxCgroup || !isWord(name, "._-@:"):
 		return fmt.Errorf("%+q is no name of a cgroup: a letter or digit, then letters, digits and . _ - @ :, without the path to it", cut(name))
