@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -38,29 +39,27 @@ type Docker struct {
 	// Client of it.
 	Client *client.Client
 
-	t   testing.TB
-	dir string
-	cmd *exec.Cmd
+	t     testing.TB
+	dir   string
+	flags []string
+	cmd   *exec.Cmd
 }
 
-// Start runs a Docker that ends with the test. Where it cannot run the test is
-// skipped, or under CI=true fails.
-func Start(t testing.TB) *Docker {
+// Start runs a Docker that ends with the test, and that leaves the packet filter
+// of its network alone unless flags say otherwise. Where it cannot run the test
+// is skipped, or under CI=true fails.
+func Start(t testing.TB, flags ...string) *Docker {
 	t.Helper()
-	for _, tool := range []string{"dockerd", "containerd", "runc", "busybox"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing(t, tool)
-		}
-	}
-	if os.Getuid() != 0 {
-		missing(t, "root, which dockerd wants to be")
+	Need(t, "dockerd", "containerd", "runc", "busybox")
+	if len(flags) == 0 {
+		flags = []string{"--iptables=false", "--ip6tables=false"}
 	}
 	// Not t.TempDir: a unix socket's path has room for 100 characters.
 	dir, err := os.MkdirTemp("", "g0docker")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Docker{Address: "unix://" + filepath.Join(dir, "docker.sock"), t: t, dir: dir}
+	d := &Docker{Address: "unix://" + filepath.Join(dir, "docker.sock"), t: t, dir: dir, flags: flags}
 	t.Cleanup(func() {
 		d.Stop()
 		if err := os.RemoveAll(dir); err != nil {
@@ -77,6 +76,20 @@ func Start(t testing.TB) *Docker {
 	d.Restart()
 	d.importImage()
 	return d
+}
+
+// Need skips the test, or under CI=true fails it, unless it runs as root and the
+// tools are there.
+func Need(t testing.TB, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing(t, tool)
+		}
+	}
+	if os.Getuid() != 0 {
+		missing(t, "root")
+	}
 }
 
 func missing(t testing.TB, what string) {
@@ -98,9 +111,11 @@ func (d *Docker) Restart() {
 		d.t.Fatal(err)
 	}
 	defer log.Close() // the process has its own
-	d.cmd = exec.Command("dockerd", "--host", d.Address, "--config-file", d.path("daemon.json"),
+	d.cmd = exec.Command("dockerd", append([]string{
+		"--host", d.Address, "--config-file", d.path("daemon.json"),
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--pidfile", d.path("pid"),
-		"--storage-driver", "vfs", "--iptables=false", "--ip6tables=false")
+		"--storage-driver", "vfs",
+	}, d.flags...)...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	// Its bridge and its mounts are seen by nobody else, and go away with it.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
@@ -127,6 +142,11 @@ func (d *Docker) log() []byte {
 		return []byte(err.Error())
 	}
 	return b[max(0, len(b)-4000):]
+}
+
+// Network is the path of the network namespace that dockerd runs in.
+func (d *Docker) Network() string {
+	return fmt.Sprintf("/proc/%d/ns/net", d.cmd.Process.Pid)
 }
 
 // Signal sends dockerd a signal, such as SIGSTOP.
