@@ -21,7 +21,7 @@ run: build ## Run the sidecar with the built-in pipeline
 	bin/g0 run
 
 test: ## Run the tests, with the race detector
-	@$(NEED) go gcc dockerd containerd runc iptables busybox redis-server
+	@$(NEED) go gcc dockerd containerd runc iptables nft ip shellcheck busybox redis-server
 	$(GO) test -race -timeout 8m ./...
 	$(GO) test -C deploy/check ./...
 
@@ -33,7 +33,7 @@ fuzz: ## Look for new inputs that break a parser, 20 s each; their seeds are in 
 	.ci/fuzz 20s
 
 bench: ## Measure what docs/performance.md says, naming the machine
-	@$(NEED) go redis-server
+	@$(NEED) go redis-server iptables nft ip
 	@.ci/bench
 
 lint: ## Run gofmt, go vet and staticcheck, and check go.mod

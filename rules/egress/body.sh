@@ -113,7 +113,7 @@ fault() {
 
 # denied TOOL: how many packets were, or would have been.
 denied() {
-  "$1" -w 10 -nvxL G0-EGRESS-DENY | sed -n '$s/^ *\([0-9]*\) .*/\1/p'
+  "$1" -w 10 -nvxL G0-EGRESS-DENY | sed -n '/g0-denied/s/^ *\([0-9]*\) .*/\1/p'
 }
 
 check() {

@@ -18,10 +18,10 @@ func (p *plan) about() []string {
 		"Allowed: answers and what belongs to a connection that is open; DNS (port 53) to",
 		"the resolvers named, and to an entry with that port; the entries of the list; on",
 		"the host itself the same, and TCP port " + strconv.Itoa(int(p.receiver)) + ", g0's receiver.",
-		"Not seen: connections that were open before, until they end; containers on the",
-		"host's network; what stays on the agents' own network, which may hold a proxy;",
-		"what the Docker daemon or a resolver asks for a container; which name an address",
-		"was meant for.",
+		"Not seen: connections that the kernel followed before, until they end; containers",
+		"on the host's network; what stays on the agents' own network, which may hold a",
+		"proxy; what the Docker daemon or a resolver asks for a container; which name an",
+		"address was meant for.",
 	}
 	if len(p.notes) > 0 {
 		out = append(out, "")

@@ -124,19 +124,23 @@ func (p *plan) list(f family) []string {
 	return append(out, " -g "+denyChain)
 }
 
-// deny logs some, and ends with the rule whose counter is that of all.
+// deny counts all and logs some. A connection is reset, since the kernel sends
+// few ICMP messages to one address, and a program that gets none waits.
 func (p *plan) deny(f family) []string {
-	verdict := "RETURN"
-	switch {
-	case p.enforce && f == v4:
-		verdict = "REJECT --reject-with icmp-admin-prohibited"
-	case p.enforce:
-		verdict = "REJECT --reject-with icmp6-adm-prohibited"
-	}
-	return []string{
+	out := []string{
+		"-A " + denyChain + " -m comment --comment g0-denied",
 		"-A " + denyChain + " -m limit --limit " + limit + " --limit-burst 20 -j LOG --log-prefix \"" + p.logPrefix() + "\"",
-		"-A " + denyChain + " -j " + verdict,
 	}
+	if !p.enforce {
+		return out
+	}
+	message := "icmp-admin-prohibited"
+	if f == v6 {
+		message = "icmp6-adm-prohibited"
+	}
+	return append(out,
+		"-A "+denyChain+" -p tcp -m tcp -j REJECT --reject-with tcp-reset",
+		"-A "+denyChain+" -j REJECT --reject-with "+message)
 }
 
 func (p *plan) logPrefix() string {

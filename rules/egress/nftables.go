@@ -157,9 +157,10 @@ func (p *plan) nftList() []string {
 	out = append(out, dns)
 	out = append(out, late...)
 	out = append(out, "\t\tgoto deny", "\t}")
-	out = append(out, "\tchain deny {", "\t\tlimit rate 10/minute burst 20 packets log prefix \""+p.logPrefix()+"\"")
+	out = append(out, "\tchain deny {", "\t\tcounter name denied",
+		"\t\tlimit rate 10/minute burst 20 packets log prefix \""+p.logPrefix()+"\"")
 	if p.enforce {
-		return append(out, "\t\tcounter name denied reject with icmpx type admin-prohibited", "\t}")
+		out = append(out, "\t\tmeta l4proto tcp reject with tcp reset", "\t\treject with icmpx type admin-prohibited")
 	}
-	return append(out, "\t\tcounter name denied accept", "\t}")
+	return append(out, "\t}")
 }

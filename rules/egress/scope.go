@@ -25,6 +25,11 @@ type scope struct {
 	home []netip.Prefix
 }
 
+// linkLocal never leaves a network, and without it IPv6 finds no neighbour.
+var linkLocal = []netip.Prefix{
+	netip.MustParsePrefix("224.0.0.0/24"), netip.MustParsePrefix("ff02::/16"), netip.MustParsePrefix("fe80::/10"),
+}
+
 // readScopes gives each network its scopes. A network that tells nothing is
 // refused: it would be all containers of the host, or none.
 func (p *plan) readScopes(d *deployment.Deployment) error {
@@ -56,8 +61,9 @@ func (p *plan) addScopes(key, bridge string, subnets, addresses []netip.Prefix) 
 	if len(from) == 0 && bridge == "" {
 		from = subnets
 	}
+	home := append(subnets[:len(subnets):len(subnets)], linkLocal...)
 	for _, f := range from {
-		p.scopes = append(p.scopes, scope{bridge: bridge, from: f, home: subnets})
+		p.scopes = append(p.scopes, scope{bridge: bridge, from: f, home: home})
 	}
 	if len(from) == 0 {
 		if bridge == "" {

@@ -5,10 +5,10 @@
 # Allowed: answers and what belongs to a connection that is open; DNS (port 53) to
 # the resolvers named, and to an entry with that port; the entries of the list; on
 # the host itself the same, and TCP port 6040, g0's receiver.
-# Not seen: connections that were open before, until they end; containers on the
-# host's network; what stays on the agents' own network, which may hold a proxy;
-# what the Docker daemon or a resolver asks for a container; which name an address
-# was meant for.
+# Not seen: connections that the kernel followed before, until they end; containers
+# on the host's network; what stays on the agents' own network, which may hold a
+# proxy; what the Docker daemon or a resolver asks for a container; which name an
+# address was meant for.
 #
 # Note: Agents of networks[1] are known by the sources of their packets alone: a process with the right to write raw packets, which Docker gives by default, passes with another source, and hears no answer. Name the bridge of a network that has nothing but agents, or drop NET_RAW.
 # Note: Resolver 127.0.0.11 is inside the container or of the host alone: its packets never come by, and what Docker's resolver asks for a container from the host's network is not seen.
@@ -20,9 +20,9 @@
 #                 sh FILE --check    says whether they are in force and first; exit 1: not
 #                 sh FILE --remove   takes everything away
 set -eu
-stamp=g0-09c2dc294170
+stamp=g0-fe567cca7dbe
 
-count4=27
+count4=29
 rules4() {
   cat <<'G0-RULES'
 :G0-EGRESS - [0:0]
@@ -34,14 +34,16 @@ rules4() {
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -p tcp -m tcp --dport 6040 -j RETURN
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -g G0-EGRESS-LIST
 -A G0-EGRESS -s 172.21.0.5/32 -d 172.21.0.0/16 -j RETURN
+-A G0-EGRESS -s 172.21.0.5/32 -d 224.0.0.0/24 -j RETURN
 -A G0-EGRESS -s 172.21.0.5/32 -g G0-EGRESS-LIST
 -A G0-EGRESS-HOST -s 172.21.0.5/32 -p tcp -m tcp --dport 6040 -j RETURN
 -A G0-EGRESS-HOST -s 172.21.0.5/32 -g G0-EGRESS-LIST
 -A G0-EGRESS -s 172.21.0.6/32 -d 172.21.0.0/16 -j RETURN
+-A G0-EGRESS -s 172.21.0.6/32 -d 224.0.0.0/24 -j RETURN
 -A G0-EGRESS -s 172.21.0.6/32 -g G0-EGRESS-LIST
 -A G0-EGRESS-HOST -s 172.21.0.6/32 -p tcp -m tcp --dport 6040 -j RETURN
 -A G0-EGRESS-HOST -s 172.21.0.6/32 -g G0-EGRESS-LIST
--A G0-EGRESS-LIST -m comment --comment g0-09c2dc294170 -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -m comment --comment g0-fe567cca7dbe -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
 -A G0-EGRESS-LIST -d 1.1.1.1/32 -p udp -m udp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 1.1.1.1/32 -p tcp -m tcp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 10.0.0.2/32 -p udp -m udp --dport 5353 -j RETURN
@@ -54,8 +56,8 @@ rules4() {
 -A G0-EGRESS-LIST -p tcp -m tcp --dport 53 -g G0-EGRESS-DENY
 -A G0-EGRESS-LIST -d 104.18.0.0/15 -j RETURN
 -A G0-EGRESS-LIST -g G0-EGRESS-DENY
+-A G0-EGRESS-DENY -m comment --comment g0-denied
 -A G0-EGRESS-DENY -m limit --limit 10/min --limit-burst 20 -j LOG --log-prefix "g0-egress would deny: "
--A G0-EGRESS-DENY -j RETURN
 G0-RULES
 }
 
@@ -74,7 +76,7 @@ rules6() {
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -p icmpv6 -m icmp6 --icmpv6-type 136 -j RETURN
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -p icmpv6 -m icmp6 --icmpv6-type 143 -j RETURN
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -g G0-EGRESS-LIST
--A G0-EGRESS-LIST -m comment --comment g0-09c2dc294170 -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -m comment --comment g0-fe567cca7dbe -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
 -A G0-EGRESS-LIST -d 2606:4700:4700::1111/128 -p udp -m udp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 2606:4700:4700::1111/128 -p tcp -m tcp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 2001:db8::7/128 -p udp -m udp --dport 8443 -j RETURN
@@ -85,8 +87,8 @@ rules6() {
 -A G0-EGRESS-LIST -p tcp -m tcp --dport 53 -g G0-EGRESS-DENY
 -A G0-EGRESS-LIST -d 2606:4700::/32 -j RETURN
 -A G0-EGRESS-LIST -g G0-EGRESS-DENY
+-A G0-EGRESS-DENY -m comment --comment g0-denied
 -A G0-EGRESS-DENY -m limit --limit 10/min --limit-burst 20 -j LOG --log-prefix "g0-egress would deny: "
--A G0-EGRESS-DENY -j RETURN
 G0-RULES
 }
 
@@ -205,7 +207,7 @@ fault() {
 
 # denied TOOL: how many packets were, or would have been.
 denied() {
-  "$1" -w 10 -nvxL G0-EGRESS-DENY | sed -n '$s/^ *\([0-9]*\) .*/\1/p'
+  "$1" -w 10 -nvxL G0-EGRESS-DENY | sed -n '/g0-denied/s/^ *\([0-9]*\) .*/\1/p'
 }
 
 check() {
