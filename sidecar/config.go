@@ -10,6 +10,7 @@ import (
 
 	"github.com/guard0-ai/g0-sidecar/config"
 	"github.com/guard0-ai/g0-sidecar/pipeline/component"
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
 
 func configCmd() *cobra.Command {
@@ -56,14 +57,14 @@ func onPipeline(use, short string, do func(out io.Writer, src pipelineSource) er
 }
 
 func configSchemaCmd() *cobra.Command {
-	schemas := map[string]string{"pipeline": config.PipelineSchema, "daemon": config.DaemonSchema}
+	schemas := map[string]string{"pipeline": config.PipelineSchema, "daemon": config.DaemonSchema, "deployment": deployment.Schema}
 	return &cobra.Command{
-		Use:       "schema pipeline|daemon",
-		Short:     "Print the JSON Schema of a pipeline or of daemon.json, for editors",
-		ValidArgs: []string{"pipeline", "daemon"},
+		Use:       "schema pipeline|daemon|deployment",
+		Short:     "Print the JSON Schema of a pipeline, of daemon.json or of a deployment, for editors",
+		ValidArgs: []string{"pipeline", "daemon", "deployment"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(cmd.ValidArgs, args[0]) {
-				return usageError{errors.New("g0 config schema: wants pipeline or daemon")}
+				return usageError{errors.New("g0 config schema: wants pipeline, daemon or deployment")}
 			}
 			return nil
 		},
