@@ -2,6 +2,7 @@ package event
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
 
 const (
@@ -103,6 +106,23 @@ func TestPolicyTypes(t *testing.T) {
 	for _, tt := range tests {
 		if got, ours := policyType(tt.policy); got != tt.want || ours != tt.ours {
 			t.Errorf("%s: got %s, %v, want %s, %v", tt.policy, got, ours, tt.want, tt.ours)
+		}
+	}
+}
+
+// Every policy that g0 generates has a type of its own.
+func TestGeneratedPoliciesHaveTypes(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range slices.Concat(deployment.Policies, deployment.ExtraPolicies) {
+		typ, ours := policyType(name)
+		if !ours || seen[typ] != "" || !Security(typ) {
+			t.Errorf("%s: type %s, of ours: %v, also of %q", name, typ, ours, seen[typ])
+		}
+		seen[typ] = name
+		for _, suffix := range []string{"-2", "-truncate", "-observe", "-observe-2"} {
+			if got, _ := policyType(name + suffix); got != typ {
+				t.Errorf("%s%s: got %s, want %s", name, suffix, got, typ)
+			}
 		}
 	}
 }

@@ -68,11 +68,42 @@ func (g *generator) foreign(agent string) []watch {
 	for _, folder := range g.d.Views(path.Clean(g.d.AgentDataPath) + "/") {
 		match := []filter{is(index, opPrefix, folder)}
 		if agent != "" {
-			match = append(match, is(index, opNotPrefix, folder+agent+"/"))
+			// Without a slash at its end: its own folder, when opened, has none.
+			match = append(match, is(index, opNotPrefix, folder+agent))
 		}
 		w.anyOf = append(w.anyOf, match)
+		var alike []string
+		for _, id := range g.alike(agent) {
+			alike = append(alike, folder+id+"/")
+		}
+		w.anyOf = append(w.anyOf, anyOf(index, opPrefix, alike)...)
 	}
 	return []watch{w}
+}
+
+// alike gives the agents whose ids begin with another's, which its folder
+// without a slash would spare.
+func (g *generator) alike(agent string) []string {
+	if agent == "" {
+		return nil
+	}
+	if g.agentIDs == nil {
+		for _, a := range g.d.Agents {
+			g.agentIDs = append(g.agentIDs, a.ID)
+		}
+		g.agentIDs = unique(g.agentIDs)
+	}
+	from, _ := slices.BinarySearch(g.agentIDs, agent)
+	var out []string
+	for _, id := range g.agentIDs[from:] {
+		if !strings.HasPrefix(id, agent) {
+			break
+		}
+		if id != agent {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // owner is an agent with the containers that are its alone.
@@ -96,22 +127,22 @@ func (g *generator) ownContainers() ([]owner, error) {
 		for _, c := range a.Containers {
 			switch {
 			case c.ID == "":
-			case slices.Contains(g.toolIDs, c.ID):
-				o.tools = append(o.tools, c.ID)
 			case c.Gateway:
 				o.gateways = append(o.gateways, c.ID)
+			case !g.gateways[c.ID[:shortID]]:
+				o.tools = append(o.tools, c.ID)
 			}
 		}
 		o.agent, o.tools, o.gateways = a, unique(o.tools), unique(o.gateways)
 		for _, id := range slices.Concat(o.tools, o.gateways) {
-			uses[id[:12]]++
+			uses[id[:shortID]]++
 		}
 		out = append(out, o)
 	}
-	main := g.d.Gateway.Container.ID
-	shared := func(id string) bool {
-		return uses[id[:12]] > 1 || main != "" && sameContainer(main)(id)
+	if main := g.d.Gateway.Container.ID; main != "" {
+		uses[main[:shortID]] = 2 // the gateway's serves all
 	}
+	shared := func(id string) bool { return uses[id[:shortID]] > 1 }
 	for i := range out {
 		out[i].tools = slices.DeleteFunc(out[i].tools, shared)
 		out[i].gateways = slices.DeleteFunc(out[i].gateways, shared)

@@ -2,6 +2,7 @@ package tetragon
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
@@ -162,7 +163,7 @@ func (g *generator) wider(name, how string, two []deployment.Pattern) {
 		if strings.HasPrefix(p.End, "/") {
 			end = p.End[1:]
 		}
-		texts = append(texts, p.Under+"**/"+end)
+		texts = append(texts, strconv.Quote(p.Under+"**/"+end))
 	}
 	if len(texts) == 0 {
 		return

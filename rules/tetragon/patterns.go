@@ -17,11 +17,14 @@ type list struct {
 func (g *generator) list(key string, texts []string) (list, error) {
 	l := list{key, g.d.Expand(texts)}
 	for _, p := range l.patterns {
-		for value, most := range map[string]int{p.Path: maxPrefix, p.Under: maxPrefix, p.End: maxPostfix} {
-			if value == "" {
+		for _, v := range []struct {
+			value string
+			most  int
+		}{{p.Path, maxPrefix}, {p.Under, maxPrefix}, {p.End, maxPostfix}} {
+			if v.value == "" {
 				continue
 			}
-			if err := usable(key, value, most); err != nil {
+			if err := usable(key, v.value, v.most); err != nil {
 				return l, err
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
@@ -38,6 +37,9 @@ type scopes struct {
 	// apart it is empty, and gateway is all.
 	all, tools, gateway scope
 }
+
+// notCovered is what a scope by cgroup can't see.
+const notCovered = "Not covered: a cgroup below a container's own, and --pid=host."
 
 // anyContainer covers whatever has a pid namespace of its own.
 var anyContainer = scope{{inside: true}}
@@ -86,45 +88,47 @@ func (g *generator) soundScope(kind string) error {
 		"enforcement.mode enforce needs scope.cgroupParent, containers with an id, or scope.namespace", kind)
 }
 
+// shortID is the length by which Docker tells containers apart when it shortens
+// their ids.
+const shortID = 12
+
 // readContainers finds the ids of containers in which only tools run, and of
-// those in which OpenClaw does. Of which agents a container is says owners.
+// those in which OpenClaw does.
 func (g *generator) readContainers() error {
-	add := func(key string, c deployment.Container, gateway bool) error {
-		if c.ID == "" {
-			return nil
-		}
-		if !containerID.MatchString(c.ID) {
-			return fmt.Errorf("%s.id: %q is no container id: 12 to 64 hex digits in lower case", key, c.ID)
-		}
-		if gateway {
-			g.gatewayIDs = append(g.gatewayIDs, c.ID)
-		} else {
-			g.toolIDs = append(g.toolIDs, c.ID)
-		}
-		return nil
-	}
-	if err := add("gateway.container", g.d.Gateway.Container, true); err != nil {
+	g.gateways = map[string]bool{}
+	if err := g.readContainer("gateway.container", "of the gateway", g.d.Gateway.Container, true); err != nil {
 		return err
 	}
 	for i, a := range g.d.Agents {
 		for j, c := range a.Containers {
-			if err := add(fmt.Sprintf("agents[%d].containers[%d]", i, j), c, c.Gateway); err != nil {
+			if err := g.readContainer(fmt.Sprintf("agents[%d].containers[%d]", i, j), fmt.Sprintf("of agent %q", a.ID), c, c.Gateway); err != nil {
 				return err
-			}
-			if c.ID == "" && g.d.ScopeKind() == deployment.ScopeContainers {
-				g.note("Container %q of agent %q has no id in the description: it is not covered.", c.Name, a.ID)
 			}
 			g.gatewayBeside = g.gatewayBeside || c.Gateway
 		}
 	}
 	g.gatewayIDs, g.toolIDs = unique(g.gatewayIDs), unique(g.toolIDs)
-	g.toolIDs = slices.DeleteFunc(g.toolIDs, func(id string) bool { return slices.ContainsFunc(g.gatewayIDs, sameContainer(id)) })
+	g.toolIDs = slices.DeleteFunc(g.toolIDs, func(id string) bool { return g.gateways[id[:shortID]] })
 	return nil
 }
 
-// sameContainer says whether two ids, perhaps shortened, are of one container.
-func sameContainer(id string) func(string) bool {
-	return func(other string) bool { return strings.HasPrefix(id, other) || strings.HasPrefix(other, id) }
+func (g *generator) readContainer(key, whose string, c deployment.Container, gateway bool) error {
+	switch {
+	case c == deployment.Container{Gateway: c.Gateway}:
+		return nil
+	case c.ID == "":
+		if g.d.ScopeKind() == deployment.ScopeContainers {
+			g.note("Container %q %s has no id in the description: it is not covered.", c.Name, whose)
+		}
+		return nil
+	case !containerID.MatchString(c.ID):
+		return fmt.Errorf("%s.id: %q is no container id: %d to 64 hex digits in lower case", key, c.ID, shortID)
+	case gateway:
+		g.gatewayIDs, g.gateways[c.ID[:shortID]] = append(g.gatewayIDs, c.ID), true
+	default:
+		g.toolIDs = append(g.toolIDs, c.ID)
+	}
+	return nil
 }
 
 func unique(ids []string) []string {
@@ -152,9 +156,10 @@ func (g *generator) parentScope() error {
 		g.coarse(inside)
 		return nil
 	}
-	g.about = fmt.Sprintf("Scope: containers whose cgroup is directly in %q; a process that is moved to a cgroup below its container's is not covered.", name)
+	g.about = fmt.Sprintf("Scope: containers whose cgroup is directly in %q. ", name) + notCovered
 	g.all = scope{{resolve: cgroupParent, cgroup: is(0, opEqual, name), inside: true}}
 	if !inside {
+		g.note("What runs outside of the cgroup %q is not covered: the gateway too, unless scope.gatewayInside says that it is in it.", name)
 		g.tools = g.all
 		return nil
 	}
@@ -170,7 +175,7 @@ func (g *generator) containerScope() error {
 		g.coarse(len(g.gatewayIDs) > 0)
 		return nil
 	}
-	g.about = "Scope: containers by id; it must be generated again when one is made anew. A process in a cgroup below its container's is not covered."
+	g.about = "Scope: containers by id; it must be generated again when one is made anew. " + notCovered
 	g.all, g.tools, g.gateway = containers(append(slices.Clone(g.toolIDs), g.gatewayIDs...)), containers(g.toolIDs), containers(g.gatewayIDs)
 	return nil
 }

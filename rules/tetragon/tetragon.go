@@ -59,12 +59,16 @@ type generator struct {
 	o       Options
 	d       *deployment.Deployment
 	release release
+	// provenance is the first line of each file.
+	provenance string
 	scopes
 	about string // of the scope, for headers
 	pods  bool   // the scope is one of pods
 
-	toolIDs, gatewayIDs []string
-	gatewayBeside       bool // an agent's own container runs OpenClaw
+	toolIDs, gatewayIDs []string        // of containers
+	gateways            map[string]bool // gatewayIDs, cut to shortID
+	gatewayBeside       bool            // an agent's own container runs OpenClaw
+	agentIDs            []string        // sorted
 
 	policies []Policy
 	notes    []string
@@ -78,7 +82,7 @@ func Generate(o Options) (Rules, error) {
 	if o.Deployment == nil {
 		return Rules{}, errors.New("tetragon: there is no deployment")
 	}
-	g := &generator{o: o, d: o.Deployment}
+	g := &generator{o: o, d: o.Deployment, provenance: o.Deployment.Provenance(o.Version)}
 	steps := []func() error{
 		g.check, g.findScopes,
 		g.egress, g.crossAgent, g.dockerSocket, g.sensitiveBinary, g.credentials, g.logs,

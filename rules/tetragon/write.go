@@ -61,7 +61,6 @@ func (g *generator) observers(name string, see []watchers) []*file {
 			return wide
 		}
 	}
-	g.note("%s takes %d files; each costs some 300 kB of kernel memory, and time at each act.", name, len(files))
 	return files
 }
 
@@ -121,6 +120,9 @@ func (g *generator) enforces() string {
 
 // files writes packed files: the first as name, more with a number.
 func (g *generator) files(name string, p plan, files []*file, does string) error {
+	if len(files) > 1 {
+		g.note("%s takes %d files; each costs some 300 kB of kernel memory, and time at each call of its hooks.", name, len(files))
+	}
 	for i, f := range files {
 		full := name
 		if i > 0 {
@@ -149,7 +151,7 @@ func (g *generator) files(name string, p plan, files []*file, does string) error
 
 func (g *generator) add(doc document, header []string) error {
 	var b bytes.Buffer
-	comment(&b, g.d.Provenance(g.o.Version))
+	comment(&b, g.provenance)
 	for _, line := range header {
 		comment(&b, line)
 	}
