@@ -46,15 +46,15 @@ func Folder(ctx context.Context, agentsPath string) (*Found, error) {
 }
 
 func (f *folder) discover(ctx context.Context) (*Found, error) {
-	ids, err := f.agents(ctx)
-	if err != nil {
-		return nil, err
-	}
 	root, err := os.OpenRoot(f.state)
 	if err != nil {
 		return nil, fmt.Errorf("read OpenClaw's state: %w", err)
 	}
 	defer root.Close()
+	ids, err := f.agents(ctx, root)
+	if err != nil {
+		return nil, err
+	}
 	found := &Found{ConfigPath: filepath.Join(f.state, openclaw.ConfigName)}
 	if found.Config, err = f.config(root, found.ConfigPath); err != nil {
 		return nil, err
@@ -114,8 +114,10 @@ func (f *folder) asError() error {
 const batch = 1024
 
 // agents gives the names of the agents' folders, sorted.
-func (f *folder) agents(ctx context.Context) ([]string, error) {
-	root, err := os.OpenRoot(f.path)
+func (f *folder) agents(ctx context.Context, state *os.Root) ([]string, error) {
+	// By way of the state folder: a link that an agent put there meanwhile leads
+	// nowhere else.
+	root, err := state.OpenRoot(filepath.Base(f.path))
 	if err != nil {
 		return nil, fmt.Errorf("read the agents' folder: %w", err)
 	}

@@ -105,7 +105,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"too deep behind a return", "{a: // [\r" + deep, "c:1:209: nests deeper than 200"},
 		{"a comment without an end", "{}\n/* {", "c:2:1: has a comment without an end"},
 		{"cut off", `{"gateway": {`, "c:1:13: is no JSON5: unexpected end of JSON input"},
-		{"too large", strings.Repeat(" ", MaxConfigSize+1), "c: is larger than 33554432 bytes"},
+		{"too large", strings.Repeat(" ", MaxConfigSize+1), "c: is larger than 4194304 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := ParseConfig("c", []byte(tc.text))

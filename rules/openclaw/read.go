@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// MaxConfigSize bounds openclaw.json in bytes: 100,000 agents have room.
-	MaxConfigSize = 32 << 20
+	// MaxConfigSize bounds openclaw.json in bytes. The decoder takes up to forty times
+	// as much memory: lists of empty objects were the worst.
+	MaxConfigSize = 4 << 20
 	// MaxAgents bounds the agents that are read.
 	MaxAgents = 100_000
 )
