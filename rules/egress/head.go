@@ -19,9 +19,9 @@ func (p *plan) about() []string {
 		"the resolvers named, and to an entry with that port; the entries of the list; on",
 		"the host itself the same, and TCP port " + strconv.Itoa(int(p.receiver)) + ", g0's receiver.",
 		"Not seen: connections that the kernel followed before, until they end; containers",
-		"on the host's network; what stays on the agents' own network, which may hold a",
-		"proxy; what the Docker daemon or a resolver asks for a container; which name an",
-		"address was meant for.",
+		"on the host's network, on macvlan, or on a network that is not named; what stays",
+		"on the agents' own network, which may hold a proxy; what the Docker daemon or a",
+		"resolver asks for a container; which name an address was meant for.",
 	}
 	if len(p.notes) > 0 {
 		out = append(out, "")

@@ -6,9 +6,9 @@
 # the resolvers named, and to an entry with that port; the entries of the list; on
 # the host itself the same, and TCP port 6040, g0's receiver.
 # Not seen: connections that the kernel followed before, until they end; containers
-# on the host's network; what stays on the agents' own network, which may hold a
-# proxy; what the Docker daemon or a resolver asks for a container; which name an
-# address was meant for.
+# on the host's network, on macvlan, or on a network that is not named; what stays
+# on the agents' own network, which may hold a proxy; what the Docker daemon or a
+# resolver asks for a container; which name an address was meant for.
 #
 # Note: Agents of networks[1] are known by the sources of their packets alone: a process with the right to write raw packets, which Docker gives by default, passes with another source, and hears no answer. Name the bridge of a network that has nothing but agents, or drop NET_RAW.
 # Note: Resolver 127.0.0.11 is inside the container or of the host alone: its packets never come by, and what Docker's resolver asks for a container from the host's network is not seen.
