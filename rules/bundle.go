@@ -119,8 +119,19 @@ func (b *Bundle) egress(o Options) (err error) {
 }
 
 func (b *Bundle) compose(o Options) (err error) {
-	b.Compose, err = compose.Generate(compose.Options{Deployment: o.Deployment, Version: o.Version, TetragonRelease: o.TetragonRelease})
+	b.Compose, err = compose.Generate(compose.Options{
+		Deployment: o.Deployment, Version: o.Version, TetragonRelease: o.TetragonRelease, Policies: b.policies(),
+	})
 	return err
+}
+
+// policies names those that were generated for Tetragon.
+func (b *Bundle) policies() []string {
+	var names []string
+	for _, p := range b.Tetragon.Policies {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 const (

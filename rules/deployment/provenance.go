@@ -13,7 +13,7 @@ import (
 func (d *Deployment) Hash() string {
 	b, err := json.Marshal(d, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		panic(err) // strings, numbers and lists of them have a JSON
+		panic(err) // strings, numbers and lists of them have a JSON, if need be with U+FFFD
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])
