@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 
 	"pipeline/source/docker/dockertest":            {}, // for tests
 	"pipeline/source/tetragon/policies/policytest": {}, // for tests
+	"rules/falco/falcotest":                        {}, // for tests
 }
 
 // mayImportBenthos holds the only package that knows Benthos.

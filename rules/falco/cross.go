@@ -22,15 +22,24 @@ const fewFolders = 16
 // crossAgent says that a file was opened below the folders of agents which is not
 // below those of the agent that opened it.
 func (g *generator) crossAgent() string {
-	owners := g.owners()
+	owners, uids := g.owners(), g.ownUIDs()
+	tooMany := len(g.d.ContainerIDs()) > maxCgroups
 	var clauses, private []string
 	var untold int
 	private = append(private, g.views(g.d.AgentDataPath)...)
 	for _, a := range g.d.Agents {
 		own := g.folders(a)
 		private = append(private, own...)
-		who := g.actor(a, owners)
-		if who == "" || !g.core && len(a.Containers) == 0 && (a.UID == nil || !g.onlyOne(*a.UID)) {
+		alone := slices.DeleteFunc(slices.Clone(a.Containers), func(c deployment.Container) bool { return owners[key(c)] > 1 })
+		uid := ""
+		if a.UID != nil && uids[*a.UID] == 1 {
+			uid = fmt.Sprintf("user.uid = %d", *a.UID)
+		}
+		if g.core && tooMany {
+			alone = nil
+		}
+		who := g.actor(a.ID, alone, uid)
+		if who == "" || len(alone) == 0 && uid == "" {
 			untold++
 		}
 		if who != "" {
@@ -82,13 +91,9 @@ func key(c deployment.Container) deployment.Container {
 	return deployment.Container{ID: c.ID}
 }
 
-// actor says that a process is this agent's and no other's.
-func (g *generator) actor(a deployment.Agent, owners map[deployment.Container]int) string {
-	alone := slices.DeleteFunc(slices.Clone(a.Containers), func(c deployment.Container) bool { return owners[key(c)] > 1 })
-	uid := ""
-	if a.UID != nil && g.onlyOne(*a.UID) {
-		uid = fmt.Sprintf("user.uid = %d", *a.UID)
-	}
+// actor says that a process is this agent's and no other's: in a container of its
+// own, in a sandbox, or with a uid of its own.
+func (g *generator) actor(id string, alone []deployment.Container, uid string) string {
 	if g.core {
 		var ids []string
 		for _, c := range alone {
@@ -96,25 +101,24 @@ func (g *generator) actor(a deployment.Agent, owners map[deployment.Container]in
 				ids = append(ids, c.ID)
 			}
 		}
-		if len(g.d.ContainerIDs()) > maxCgroups {
-			ids = nil
-		}
 		return or(g.inCgroups(ids), uid)
 	}
-	return or(g.inContainers(alone),
-		sessionKey+" = "+g.quote("agents", "agent:"+a.ID),
-		sessionKey+" startswith "+g.quote("agents", "agent:"+a.ID+":"), uid)
+	return or(g.inContainers(alone), sessionKey+" = "+g.quote("agents", "agent:"+id),
+		sessionKey+" startswith "+g.quote("agents", "agent:"+id+":"), uid)
 }
 
-// onlyOne says whether a uid is that of one agent and of nobody else that is known.
-func (g *generator) onlyOne(uid int) bool {
-	n := 0
+// ownUIDs counts the uids of agents, and the gateway's and root's as more than one.
+func (g *generator) ownUIDs() map[int]int {
+	uids := map[int]int{0: 2}
+	if g.d.Gateway.UID != nil {
+		uids[*g.d.Gateway.UID] = 2
+	}
 	for _, a := range g.d.Agents {
-		if a.UID != nil && *a.UID == uid {
-			n++
+		if a.UID != nil {
+			uids[*a.UID]++
 		}
 	}
-	return n == 1 && uid != 0 && (g.d.Gateway.UID == nil || *g.d.Gateway.UID != uid)
+	return uids
 }
 
 // parents gives the folders that hold the folders; none where one is the root.

@@ -20,7 +20,7 @@ var loopback = []string{"127.0.0.0/8", "::1/128"}
 // allowedNets are the networks that may be reached on every port.
 func (g *generator) allowedNets() []string {
 	nets := slices.Clone(loopback)
-	for _, p := range g.d.Destinations().Any {
+	for _, p := range g.to.Any {
 		nets = append(nets, p.String())
 		if p.Bits() == 0 {
 			g.note("The allow list holds %s: connections there are never unexpected.", p)
@@ -33,8 +33,7 @@ func (g *generator) allowedNets() []string {
 // failed connection has no fd.sip, one that does not wait for the answer has the
 // result EINPROGRESS.
 func (g *generator) egress() string {
-	to := g.d.Destinations()
-	if len(to.Any)+len(to.Ports) == 0 {
+	if len(g.to.Any)+len(g.to.Ports) == 0 {
 		g.note("Nothing but loopback is allowed: every other connection of an agent is unexpected.")
 	}
 	return lines(
@@ -43,16 +42,16 @@ func (g *generator) egress() string {
 		`fd.typechar in (4, 6)`, `fd.sip exists`, `fd.sip != "0.0.0.0"`,
 		macroAgent,
 		"not fd.snet in ("+listNets+")",
-		not(g.onPorts(to)),
-		not(g.names(to)),
+		not(g.onPorts()),
+		not(g.names()),
 	)
 }
 
 // onPorts says that a destination is allowed on its port: resolvers on 53, and
 // what the list has with a port.
-func (g *generator) onPorts(to deployment.Destinations) string {
+func (g *generator) onPorts() string {
 	ports := map[uint16][]string{}
-	for _, d := range to.Ports {
+	for _, d := range g.to.Ports {
 		ports[d.Port] = append(ports[d.Port], `"`+d.Prefix.String()+`"`)
 	}
 	for _, text := range g.d.Egress.Resolvers {
@@ -88,12 +87,12 @@ func resolver(text string) netip.AddrPort {
 // names lets Falco look domains up itself, so that a change of address gives no
 // false alarm. Only those that stood for an address when the rules were made: for
 // another one Falco would wait for the resolver, and lose events meanwhile.
-func (g *generator) names(to deployment.Destinations) string {
+func (g *generator) names() string {
 	ports := map[uint16][]string{}
 	n := 0
-	for _, text := range to.Names {
+	for _, text := range g.to.Names {
 		e, err := deployment.ParseAllow(text)
-		if err != nil || slices.Contains(to.Unresolved, text) {
+		if _, unresolved := slices.BinarySearch(g.to.Unresolved, text); err != nil || unresolved {
 			continue
 		}
 		if n++; n <= maxNames {
@@ -103,8 +102,8 @@ func (g *generator) names(to deployment.Destinations) string {
 	if n > maxNames {
 		g.note("Of %d domains Falco resolves the first %d; the others are allowed at the addresses that they had.", n, maxNames)
 	}
-	if len(to.Unresolved) > 0 {
-		g.note("Entries of the allow list that stand for no address and allow nothing here: %d. They are names with a wildcard, which Falco cannot compare, and domains that were not resolved.", len(to.Unresolved))
+	if len(g.to.Unresolved) > 0 {
+		g.note("Entries of the allow list that stand for no address and allow nothing here: %d. They are names with a wildcard, which Falco cannot compare, and domains that were not resolved.", len(g.to.Unresolved))
 	}
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(ports)) {

@@ -63,7 +63,7 @@ func Generate(o Options) (Rules, error) {
 	if err := o.Deployment.Validate(); err != nil {
 		return Rules{}, fmt.Errorf("generate Falco rules: %w", err)
 	}
-	g := &generator{d: o.Deployment, core: o.NoContainerPlugin}
+	g := &generator{d: o.Deployment, core: o.NoContainerPlugin, to: o.Deployment.Destinations()}
 	items := g.items()
 	if g.err != nil {
 		return Rules{}, fmt.Errorf("generate Falco rules: %w", g.err)
@@ -79,6 +79,7 @@ func Generate(o Options) (Rules, error) {
 type generator struct {
 	d     *deployment.Deployment
 	core  bool // without the container plugin
+	to    deployment.Destinations
 	notes []string
 	err   error // the first value that was refused
 }
