@@ -54,7 +54,7 @@ func ParsePattern(text string) (Pattern, error) {
 		end = "/" + end
 	}
 	if end == "" || strings.Contains(end, "*") || strings.Contains(under, "*") || odd {
-		return Pattern{}, fmt.Errorf("%q has a wildcard in a place where none is known, or a path with . or ..", text)
+		return Pattern{}, fmt.Errorf("%q has a wildcard in a place where none is known, or a part that is only dots", text)
 	}
 	return Pattern{Under: under, End: end}, nil
 }
@@ -65,7 +65,7 @@ func rooted(s string) bool {
 
 func wholeOrUnder(text string) (Pattern, error) {
 	if strings.Contains(text, "*") || dotted(strings.TrimPrefix(text, "./")) {
-		return Pattern{}, fmt.Errorf("%q has a wildcard in a place where none is known, or a path with . or ..", text)
+		return Pattern{}, fmt.Errorf("%q has a wildcard in a place where none is known, or a part that is only dots", text)
 	}
 	if strings.HasSuffix(text, "/") {
 		return Pattern{Under: text}, nil
