@@ -65,7 +65,7 @@ func TestCheckRefusesWhatIsBroken(t *testing.T) {
 		{"two documents", "kind:", "kind:", "", "second document"},
 		{"value that is a number", `["/x/"]`, `[1]`, "", "string"},
 		{"Sigkill without a scope", scope, "", "", "without a scope"},
-		{"Postfix on sockaddr_un", "security_file_open\n      syscall: false\n      args:\n        - {index: 0, type: file}", "security_socket_connect\n      syscall: false\n      args:\n        - {index: 1, type: sockaddr_un}", "", "unknown argument"},
+		{"filter on an argument that is not named", "security_file_open\n      syscall: false\n      args:\n        - {index: 0, type: file}", "security_socket_connect\n      syscall: false\n      args:\n        - {index: 1, type: sockaddr_un}", "", "unknown argument"},
 		{"SubString on file", "Prefix", "SubString", "", "SubString"},
 		{"unknown operator", "Prefix", "Bogus", "", "Bogus"},
 		{"unknown argument", filter, `{index: 1, operator: Prefix, values: ["/x/"]}`, "", "unknown argument"},

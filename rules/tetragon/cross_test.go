@@ -76,7 +76,10 @@ func TestNotesSayWhoIsNotCovered(t *testing.T) {
 		"no id": {plain(sandboxes, func(d *deployment.Deployment) {
 			d.Agents[0].Containers = append(d.Agents[0].Containers, deployment.Container{Name: "n\x1b"})
 		}), `"n\x1b" of agent "main" has no id`},
-		"gateway's":          {plain(sandboxes, func(d *deployment.Deployment) { d.Gateway.Container = deployment.Container{Name: "gw"} }), `"gw" of the gateway has no id`},
+		"gateway's": {plain(sandboxes, func(d *deployment.Deployment) { d.Gateway.Container = deployment.Container{Name: "gw"} }), `"gw" of the gateway has no id`},
+		"own network": {plain(func(d *deployment.Deployment) {
+			d.Networks = []deployment.Network{{Subnets: []string{"10.1.0.0/16", "172.18.0.0/16"}}}
+		}), "172.18.0.0/16 is a network of the agents"},
 		"outside the parent": {plain(parent), `outside of the cgroup "g0-agents.slice"`},
 		"sandboxes by gateway": {plain(func(d *deployment.Deployment) { d.Gateway.StartsSandboxes = true }),
 			"only reports, the gateway's own connections too"},

@@ -114,6 +114,7 @@ func (g *generator) allowed(dest deployment.Destinations) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("egress.allow: %w", err)
 	}
+	g.noteOwnNetworks(set)
 	var out, mapped []string
 	for _, p := range set.Prefixes() {
 		for _, half := range halves(p) {
@@ -124,6 +125,18 @@ func (g *generator) allowed(dest deployment.Destinations) ([]string, error) {
 		}
 	}
 	return append(out, mapped...), nil
+}
+
+// noteOwnNetworks says which networks of the agents themselves are not in the
+// list: here they are like any other, while the egress guard leaves them alone.
+func (g *generator) noteOwnNetworks(allowed *netipx.IPSet) {
+	for _, n := range g.d.Networks {
+		for _, text := range n.Subnets {
+			if p, err := netip.ParsePrefix(text); err == nil && !allowed.ContainsPrefix(p) {
+				g.note("%s: %s is a network of the agents themselves and not in the allow list: connections there count as outside of it.", deployment.PolicyEgress, p)
+			}
+		}
+	}
 }
 
 // halves gives a network of all addresses as two: of length 0 none was tried.

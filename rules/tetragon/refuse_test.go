@@ -35,7 +35,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown scope", Options{}, []change{kind("planet")}, []string{"scope.kind", `"planet"`}},
 		{"Docker's own parent", Options{}, []change{enforce, func(d *deployment.Deployment) { d.Scope.CgroupParent = "/docker" }}, []string{"scope.cgroupParent", `"/docker"`}},
 		{"no containers", Options{}, []change{enforce, kind("containers")}, []string{"scope.kind", "no container"}},
-		{"container id", Options{}, []change{sandboxes, func(d *deployment.Deployment) { d.Agents[0].Containers[0].ID = "" + idA[:11] }}, []string{"agents[0].containers[0].id", idA[:11]}},
+		{"container id", Options{}, []change{sandboxes, func(d *deployment.Deployment) { d.Agents[0].Containers[0].ID = idA[:11] }}, []string{"agents[0].containers[0].id", idA[:11]}},
 		{"gateway's id", Options{}, []change{func(d *deployment.Deployment) { d.Gateway.Container.ID = "$(id)" }}, []string{"gateway.container.id", "$(id)"}},
 		{"agent's id", Options{}, []change{func(d *deployment.Deployment) { d.Agents = []deployment.Agent{{ID: ".."}} }}, []string{"agents[0].id", `".."`}},
 		{"pods without a namespace", Options{}, []change{kind("kubernetes")}, []string{"scope.namespace"}},

@@ -48,7 +48,7 @@ func parseRelease(s string) (release, error) {
 
 func (r release) String() string { return "v1." + strconv.Itoa(int(r)) }
 
-// types gives the release that brought a type of argument.
+// since gives the release that brought an argument of the kind.
 func (a argument) since() release {
 	switch {
 	case a.Type == "sockaddr_un":

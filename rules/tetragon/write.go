@@ -78,7 +78,7 @@ func (g *generator) known(see []watchers) []watchers {
 				return true
 			}
 			if first := w.hook.args[0]; first.since() > g.release {
-				g.note("Tetragon %s has no %s (%s has): it is left out.", g.release, w.hook.call, first.since())
+				g.note("Tetragon %s can't compare what %s is called with (%s can): it is left out.", g.release, w.hook.call, first.since())
 				return true
 			}
 			return false
