@@ -3,6 +3,7 @@
 package compose
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -60,6 +61,9 @@ var tag = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 // Generate writes the files. It needs neither network nor disk, and the same
 // options give the same bytes. An error names the value that no file can hold.
 func Generate(opt Options) (Files, error) {
+	if opt.Deployment == nil {
+		return Files{}, errors.New("compose: there is no deployment")
+	}
 	release := opt.TetragonRelease
 	if release == "" {
 		release = defaultRelease

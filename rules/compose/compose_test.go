@@ -68,6 +68,7 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		"policy":           {func(o *Options) { o.Policies = []string{"a: b"} }, `"a: b" is no name of a policy`},
+		"no deployment":    {func(o *Options) { o.Deployment = nil }, "there is no deployment"},
 		"release":          {func(o *Options) { o.TetragonRelease = "v1.7.0\nprivileged: true" }, `Tetragon's release "v1.7.0\nprivileged: true"`},
 		"agent":            {func(o *Options) { o.Deployment.Agents[1].ID = "a${HOME}" }, `agents[1].id: "a${HOME}"`},
 		"agent upwards":    {func(o *Options) { o.Deployment.Agents[0].ID = "a..b" }, `agents[0].id: "a..b"`},
