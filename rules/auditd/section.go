@@ -67,7 +67,7 @@ func (g *generator) network() {
 	}
 	comment(&g.body, "32-bit programs on x86 may connect by socketcall (3 is connect in linux/net.h); on other machines auditctl reports these lines and goes on.")
 	for _, who := range g.scope.fields {
-		g.line(always, "b32", "-S socketcall -F a0=3 "+who, KeyNetwork)
+		g.line(always, "b32", "-S socketcall -F a0=0x3 "+who, KeyNetwork)
 	}
 }
 
