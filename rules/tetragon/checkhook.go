@@ -123,9 +123,9 @@ func checkActions(actions []action, lsm, scoped bool) error {
 		case a.Action == "Post":
 			continue
 		case a.Action == "Override" && !lsm:
-			return errors.New("Override at a kprobe: the kernels tried have no such help")
+			return errors.New("action Override at a kprobe: the kernels tried have no such help")
 		case a.Action == "Override" && a.ArgError != -1:
-			return fmt.Errorf("Override with argError %d: only -1 was tried", a.ArgError)
+			return fmt.Errorf("action Override with argError %d: only -1 was tried", a.ArgError)
 		case a.Action != "Override" && a.Action != "Sigkill":
 			return fmt.Errorf("action %s: not tried", a.Action)
 		case !scoped:
@@ -136,7 +136,7 @@ func checkActions(actions []action, lsm, scoped bool) error {
 		return fmt.Errorf("actions %v: not tried", names)
 	}
 	if lsm && slices.Contains(names, "Post") {
-		return errors.New("Post at an LSM hook: not tried")
+		return errors.New("action Post at an LSM hook: not tried")
 	}
 	return nil
 }
