@@ -121,6 +121,8 @@ func (e *Event) ownSummary() string {
 		return e.killSwitchSummary()
 	case e.Baseline != nil && e.Type == TypeBaselineFirstSeen:
 		return "new " + e.Baseline.Feature + colon(e.Baseline.Item)
+	case e.Type == TypeDriftDetected:
+		return "drift, " + typeWords.Replace(strings.ReplaceAll(e.datum("kind"), "-", " ")) + colon(e.Message)
 	case e.Type == TypeIdentityConflict:
 		return "claims to be " + e.Agent.Claim + ", is " + e.Agent.Key() + colon(e.Message)
 	default:

@@ -79,6 +79,10 @@ const (
 	TypeBaselineImportAsk   = "baseline.import_requested"   // a person, or the store, brings an agent's baseline
 	TypeBaselineFreezeAsk   = "baseline.freeze_requested"   // a person ends an agent's learning, or lets it go on
 	TypeBaselineResetAsk    = "baseline.reset_requested"    // a person wants an agent's baseline forgotten
+	TypeRulesGenerated      = "rules.generated"             // the sensors' files were written again, since the deployment changed
+	TypeRulesFailed         = "rules.failed"                // they could not be: what is in force is of an earlier deployment
+	TypeDriftDetected       = "drift.detected"              // a scan found what the one before did not; data.kind says in which way
+	TypeDriftScanned        = "drift.scanned"               // a scan of the deployment ended
 	TypeTimer               = "timer.fired"                 // time has passed, for stages that wait
 )
 
@@ -153,6 +157,10 @@ var types = map[string]typeInfo{
 	TypeKillSwitchWithheld:  {SeverityHigh, true},
 	TypeKillSwitchResumed:   {SeverityHigh, true},
 	TypeKillSwitchAction:    {SeverityHigh, true},
+	TypeRulesGenerated:      {SeverityInfo, false},
+	TypeRulesFailed:         {SeverityHigh, true},
+	TypeDriftDetected:       {SeverityMedium, true},
+	TypeDriftScanned:        {SeverityInfo, false},
 	TypeKillSwitchStopAsked: {SeverityInfo, false},
 	TypeKillSwitchResumeAsk: {SeverityInfo, false},
 
@@ -226,7 +234,7 @@ func SecurityTypes() []string {
 }
 
 // reserved are the first words of types that only g0 itself may give.
-var reserved = []string{"threat", "killswitch", "coverage", "identity", "baseline", "timer", "g0"}
+var reserved = []string{"threat", "killswitch", "coverage", "identity", "baseline", "rules", "drift", "timer", "g0"}
 
 // ErrReserved is the error about a record whose type is [Reserved].
 var ErrReserved = errors.New("is for g0 itself")
