@@ -42,6 +42,8 @@ var mayImport = map[string][]string{
 	"pipeline/stage/baseline":         {"pipeline/event"},
 	"pipeline/stage/correlate":        {"pipeline/event", "rules/correlation"},
 	"pipeline/stage/killswitch":       {"pipeline/event", "pipeline/enforce", "rules/correlation"},
+	"pipeline/stage/generate":         {"pipeline/event"},
+	"pipeline/upkeep":                 {"pipeline/event", "pipeline/stage/generate", "rules/"},
 	"pipeline/enforce":                {"pipeline/event", "pipeline/state"},
 	"pipeline/notify":                 {"pipeline/event", "pipeline/coverage", "pipeline/state", "config"},
 	"pipeline/spine":                  {"pipeline/event", "pipeline/coverage", "pipeline/journal", "pipeline/state", "pipeline/intake", "pipeline/feed"},

@@ -76,6 +76,7 @@ func (rt *Runtime) stages() []stageKind {
 	return []stageKind{
 		{"g0_identify", identifySpec(), rt.newIdentify},
 		{"g0_baseline", baselineSpec(), rt.newBaseline},
+		{"g0_generate", generateSpec(), rt.newGenerate},
 		{"g0_correlate", correlateSpec(), rt.newCorrelate},
 		{"g0_killswitch", killswitchSpec(), rt.newKillswitch},
 		{"g0_notify", notifySpec(), rt.newNotify},

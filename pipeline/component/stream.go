@@ -81,7 +81,7 @@ var barred = map[string]bool{"command": true, "subprocess": true}
 var combining = map[string]bool{"broker": true, "sequence": true, "batched": true}
 
 // stageWithin finds a stage in the configuration of another processor.
-var stageWithin = regexp.MustCompile(`\bg0_(identify|baseline|correlate|killswitch|notify):`)
+var stageWithin = regexp.MustCompile(`\bg0_(identify|baseline|generate|correlate|killswitch|notify):`)
 
 // checkPipeline refuses what breaks g0's promises, and counts the components by
 // their names.
@@ -135,7 +135,7 @@ func checkPipeline(b *service.StreamBuilder, name, text string) (have map[string
 	if have["g0_internal"] != 1 {
 		fault(0, "input: has %d g0_internal, must have 1: timers, results and lost coverage come through it", have["g0_internal"])
 	}
-	for _, one := range []string{"g0_identify", "g0_baseline", "g0_killswitch", "g0_notify"} {
+	for _, one := range []string{"g0_identify", "g0_baseline", "g0_generate", "g0_killswitch", "g0_notify"} {
 		if have[one] > 1 {
 			fault(0, "pipeline: has %d %s, may have one: each would act on every event", have[one], one)
 		}

@@ -1,6 +1,6 @@
 // Package generate watches for what makes the files of the sensors stale, and
 // turns what a scan found into drift. It reads no clock and no disk: the writing
-// is [github.com/guard0-ai/g0-sidecar/pipeline/refresh]'s.
+// is [github.com/guard0-ai/g0-sidecar/pipeline/upkeep]'s.
 package generate
 
 import (
