@@ -53,9 +53,9 @@ var mayImport = map[string][]string{
 	"pipeline/control":                {"pipeline/event", "pipeline/feed", "pipeline/redact", "pipeline/stage/baseline", "pipeline/stage/killswitch"},
 	"pipeline/store":                  {"pipeline/event", "pipeline/coverage", "pipeline/state", "config"},
 	"pipeline/store/storetest":        {"pipeline/store"},
-	"pipeline/component":              {"pipeline/", "rules/", "config"},
+	"pipeline/component":              {"pipeline/", "rules", "rules/", "config"},
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "pipeline/stage/baseline", "pipeline/store", "testdata"},
-	"sidecar":                         {"pipeline/", "rules/", "config", "sidecar/demo"},
+	"sidecar":                         {"pipeline/", "rules", "rules/", "config", "sidecar/demo"},
 
 	"pipeline/source/tetragon/policies": {"pipeline/event", "pipeline/source/tetragon"},
 
