@@ -40,7 +40,7 @@ func rulesCmd() *cobra.Command {
 			return testRules(cmd.OutOrStdout(), sets[len(sets)-1])
 		},
 	}
-	return group("rules", "List, test and explain correlation rules", list, test, explainCmd())
+	return group("rules", "Correlation rules, and the files of the sensors", list, test, explainCmd(), generateCmd())
 }
 
 func explainCmd() *cobra.Command {

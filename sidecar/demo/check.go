@@ -39,6 +39,7 @@ func (r *result) checks(story *story) []check {
 		{fmt.Sprintf("%d messages arrived, the threat's among them", len(r.messages)), r.slack() != ""},
 		{fmt.Sprintf("digest: the plugin reported %d events for it, %d are in it", r.reported(), r.digested()),
 			r.reported() > 0 && r.reported() == r.digested()},
+		{fmt.Sprintf("%d files generated, for Tetragon, Falco, auditd, the packet filter, Compose", len(r.generated)), r.allGenerated()},
 	}
 	if c := r.redis; c != nil && c.err == nil {
 		checks = append(checks, check{fmt.Sprintf("redis: started again empty, it has %d baselines, to the byte those of g0", c.n), c.n > 0})

@@ -65,6 +65,9 @@ func Run(ctx context.Context, o Options) error {
 		n, err := s.redis.copied(ctx, s.state())
 		result.redis = &copies{n, err}
 	}
+	if result.generated, err = s.generated(ctx); err != nil {
+		return err
+	}
 	show.learned(result)
 	show.timeline(result)
 	show.firstSeen(result)
@@ -72,6 +75,7 @@ func Run(ctx context.Context, o Options) error {
 	show.killSwitch(result)
 	show.message(result)
 	show.digest(result)
+	show.files(result)
 	failed := show.checks(result.checks(story))
 	show.next()
 	if failed > 0 {

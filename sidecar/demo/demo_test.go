@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,11 @@ func good(s *story) *result {
 		redis:   &copies{n: 3},
 		learned: []byte("research: active\nFEATURE  ITEM  LEARNED  FIRST\ntool     fetch yes      2026\n"),
 	}
+	for name, n := range mustHave {
+		for i := range n {
+			r.generated = append(r.generated, fmt.Sprintf("added  %s%d  what it is for", name, i))
+		}
+	}
 	r.events[7].KillSwitch, r.events[8].KillSwitch = &event.KillSwitch{}, &event.KillSwitch{Verified: true}
 	for i, is := range never {
 		ev := own(fmt.Sprintf("n%d", i), event.TypeBaselineFirstSeen)
@@ -121,6 +127,9 @@ func TestEachCheckCanFail(t *testing.T) {
 		{"no file", func(r *result) { r.file = nil }},
 		{"no message", func(r *result) { r.messages = r.messages[1:] }},
 		{"no digest", func(r *result) { r.messages = r.messages[:1] }},
+		{"a policy not generated", func(r *result) {
+			r.generated = slices.DeleteFunc(r.generated, func(l string) bool { return strings.Contains(l, "cies/g0-openclaw-5") })
+		}},
 		{"a digest that counts wrongly", func(r *result) { r.events[0].Type = event.TypeToolResult }},
 	}
 	for _, b := range breaks {
@@ -156,6 +165,7 @@ func TestTheScreenIs80ColumnsWithoutEscapes(t *testing.T) {
 	show.killSwitch(r)
 	show.message(r)
 	show.digest(r)
+	show.files(r)
 	show.checks(r.checks(s))
 	show.next()
 	for line := range strings.Lines(out.String()) {

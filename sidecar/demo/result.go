@@ -25,6 +25,8 @@ type result struct {
 	crash    crash
 	learned  []byte
 	redis    *copies // nil: there is no Redis
+	// generated has a line a file of the sensors.
+	generated []string
 }
 
 // copies is what was found in Redis at the end.
