@@ -44,7 +44,7 @@ func read(t testing.TB, name string) *falcotest.File {
 	return f
 }
 
-var flavours = []string{"sample.yaml", "sample-core.yaml", "unknown.yaml", "unknown-core.yaml", "pods.yaml"}
+var flavours = []string{"sample.yaml", "sample-core.yaml", "unknown.yaml", "unknown-core.yaml", "pods.yaml", "sandboxes.yaml"}
 
 // TestFalcoTakesThem holds what is generated against what a real Falco said of
 // its fields, and of what it does wrong in silence.

@@ -96,6 +96,7 @@ func (g *generator) header(version string) string {
 	} else {
 		comment(&b, "For Falco from 0.42 with its container plugin. Without that Falco would not start: take g0-openclaw-falco-core.yaml.")
 	}
+	comment(&b, "Where other rules are loaded in front of these, set rule_matching: all in falco.yaml, or the first that matches an event is the only one.")
 	for _, n := range g.notes {
 		comment(&b, "Note: "+n)
 	}

@@ -51,7 +51,11 @@ func TestGolden(t *testing.T) {
 	pods := deployment.Default()
 	pods.AgentDataPath = "/data/.openclaw/agents"
 	pods.Scope = deployment.Scope{Namespace: "agents", PodLabels: map[string]string{"app.kubernetes.io/name": "openclaw", "tier": "agent"}}
+	sandboxes := sample()
+	sandboxes.Gateway.StartsSandboxes = true
+	sandboxes.Scope.CgroupParent = "g0-agents.slice"
 	for name, o := range map[string]Options{
+		"sandboxes":    {Deployment: sandboxes},
 		"sample":       {Deployment: sample()},
 		"sample-core":  {Deployment: sample(), NoContainerPlugin: true},
 		"unknown":      {Deployment: &unknown},

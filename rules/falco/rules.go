@@ -163,7 +163,7 @@ func (g *generator) sensitiveBinary() string {
 	}
 	spared := ""
 	if by := g.runtimeBy("proc.pexepath"); g.d.Gateway.StartsSandboxes && by != "" {
-		spared = group(by, "proc.name in (docker, podman)")
+		spared = group(by, `proc.name in ("docker", "podman")`)
 	}
 	return lines("evt.type in (execve, execveat)", "evt.rawres = 0",
 		or("proc.name in ("+listBinaries+")", "basename(proc.exepath) in ("+listBinaries+")", in("proc.exepath", paths)),

@@ -31,11 +31,11 @@ func (g *generator) agentContainer() string {
 	if g.d.ScopeKind() == deployment.ScopeKubernetes {
 		known = or(known, g.pods())
 	}
-	if known == "" {
+	if known == "" && g.cgroupParent() == "" {
 		g.note("No container of an agent is known: every container whose image or name has openclaw in it counts as one.")
 		known = or(`container.image.repository contains "openclaw"`, `container.name startswith "openclaw"`)
 	}
-	return or(group("container.id != host", or(known, sandbox, g.cgroupParent())), execMark)
+	return or(group("container.id != host", or(known, sandbox)), g.cgroupParent(), execMark)
 }
 
 // containers gives those of all agents and of the gateway.

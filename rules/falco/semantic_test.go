@@ -155,3 +155,30 @@ func TestEachRuleFiresOnItsAct(t *testing.T) {
 		}
 	}
 }
+
+// TestTheGatewayStartsSandboxes spares what it does itself for that, and only that.
+func TestTheGatewayStartsSandboxes(t *testing.T) {
+	facts, file := facts(t), read(t, "sandboxes.yaml")
+	socket := falcotest.Event{"evt.type": "connect", "evt.rawres": "0", "evt.arg.addr": "/var/run/docker.sock"}
+	docker := falcotest.Event{"proc.name": "docker", "proc.exepath": "/usr/bin/docker", "proc.pexepath": "/usr/local/bin/node"}
+	inParent := falcotest.Event{"container.id": "e1e2e3e4e5e6", "container.name": "new", "thread.cgroups": "cpu=/g0.slice/g0-agents.slice/docker-e1.scope "}
+	for _, c := range []struct {
+		name string
+		ev   falcotest.Event
+		want string
+	}{
+		{"the gateway's own connection", merge(gateway, socket), ""},
+		{"its docker's", merge(gateway, docker, socket), ""},
+		{"its docker", merge(gateway, ran("docker", "/usr/bin/docker"), docker), ""},
+		{"an exec's", merge(execTool, socket), falco.RuleDockerSocketAccess},
+		{"an exec's docker's", merge(execTool, docker, socket), falco.RuleDockerSocketAccess},
+		{"an exec's docker", merge(execTool, ran("docker", "/usr/bin/docker"), docker), falco.RuleSensitiveBinary},
+		{"the gateway's curl", merge(gateway, ran("curl", "/usr/bin/curl"), falcotest.Event{"proc.pexepath": "/usr/local/bin/node"}), falco.RuleSensitiveBinary},
+		{"another agent's node", merge(beta, socket, falcotest.Event{"proc.exepath": "/usr/local/bin/node"}), falco.RuleDockerSocketAccess},
+		{"a new container among the agents", merge(inParent, ran("curl", "/usr/bin/curl")), falco.RuleSensitiveBinary},
+	} {
+		if got := file.First(facts, c.ev); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
