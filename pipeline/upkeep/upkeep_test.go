@@ -126,7 +126,7 @@ func TestFilesFollowTheDeployment(t *testing.T) {
 	run(t, func(r *rig) {
 		r.scans = []generate.Scan{{First: true, Failing: 2}, {Failing: 3, Drifts: []generate.Drift{{Kind: "new-failure"}}}}
 		r.after(5*time.Second, "rules.generated: added allow, containers",
-			"drift.scanned: 2 checks fail, 0 could not be looked at, 0 differences to the scan before")
+			"drift.scanned: checks that fail: 2, that could not be looked at: 0; differences to the scan before: 0")
 
 		r.describe("egress: { allow: [ 192.0.2.1, 192.0.2.2 ] }")
 		r.after(5*time.Second, "rules.generated: changed allow")
@@ -143,7 +143,7 @@ func TestFilesFollowTheDeployment(t *testing.T) {
 		if got := r.file("containers"); got != "0123456789ab" {
 			t.Error(got)
 		}
-		r.after(time.Hour, "drift.scanned: 3 checks fail, 0 could not be looked at, 1 differences to the scan before")
+		r.after(time.Hour, "drift.scanned: checks that fail: 3, that could not be looked at: 0; differences to the scan before: 1")
 		if r.kept != 2 {
 			t.Errorf("kept %d scans", r.kept)
 		}
@@ -154,7 +154,7 @@ func TestFilesFollowTheDeployment(t *testing.T) {
 func TestWhatCannotBeWrittenIsTold(t *testing.T) {
 	run(t, func(r *rig) {
 		r.scans = []generate.Scan{{}}
-		r.after(5*time.Second, "rules.generated: added allow, containers", "drift.scanned: 0 checks fail, 0 could not be looked at, 0 differences to the scan before")
+		r.after(5*time.Second, "rules.generated: added allow, containers", "drift.scanned: checks that fail: 0, that could not be looked at: 0; differences to the scan before: 0")
 		path := r.dir + "/deployment.yaml"
 
 		r.describe("egress: { allow: [ 192.0.2.1/8 ] }")
@@ -185,7 +185,7 @@ func TestWhatCannotBeWrittenIsTold(t *testing.T) {
 func TestRestlessContainers(t *testing.T) {
 	run(t, func(r *rig) {
 		r.scans = []generate.Scan{{}}
-		r.after(5*time.Second, "rules.generated: added allow, containers", "drift.scanned: 0 checks fail, 0 could not be looked at, 0 differences to the scan before")
+		r.after(5*time.Second, "rules.generated: added allow, containers", "drift.scanned: checks that fail: 0, that could not be looked at: 0; differences to the scan before: 0")
 		r.containers = []generate.Container{{ID: "0123456789ab", Agent: event.Agent{ID: "support"}}}
 		for range 25 {
 			r.worker.Changed()

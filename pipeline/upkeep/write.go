@@ -110,7 +110,7 @@ func (w *Worker) scan(ctx context.Context) error {
 		w.opt.Log.Error("scan of the deployment went wrong", "err", err)
 		return w.tell(ctx, newEvent(event.TypeRulesFailed, "scan: "+err.Error(), nil))
 	}
-	text := fmt.Sprintf("%d checks fail, %d could not be looked at, %d differences to the scan before", found.Failing, found.Unknown, len(found.Drifts))
+	text := fmt.Sprintf("checks that fail: %d, that could not be looked at: %d; differences to the scan before: %d", found.Failing, found.Unknown, len(found.Drifts))
 	ev := newEvent(event.TypeDriftScanned, text, nil)
 	if ev.Data, err = found.Encode(); err != nil {
 		return fmt.Errorf("encode the scan: %w", err)
