@@ -31,6 +31,9 @@ func containers(ctx context.Context, o Options) (boxes, error) {
 	if o.Docker == "" {
 		return found, errNotAsked
 	}
+	if err := present(o.Docker); err != nil {
+		return found, err
+	}
 	c, err := client.New(client.WithHost(o.Docker))
 	if err != nil {
 		return found, err

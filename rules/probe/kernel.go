@@ -140,8 +140,9 @@ func ends(e expr.Any) bool {
 	return false
 }
 
-// securityModules reads /sys/kernel/security/lsm, "lockdown,capability,bpf".
-func securityModules(at string) ([]string, error) {
+// SecurityModules reads the kernel's list of those that it asks, in their order,
+// from /sys/kernel/security/lsm: "lockdown,capability,bpf".
+func SecurityModules(at string) ([]string, error) {
 	b, err := os.ReadFile(at)
 	if err != nil {
 		return nil, err

@@ -153,13 +153,13 @@ func TestFirewallIsSeen(t *testing.T) {
 
 func TestSecurityModules(t *testing.T) {
 	at := filepath.Join(t.TempDir(), "lsm")
-	if _, err := securityModules(at); !errors.Is(err, os.ErrNotExist) {
+	if _, err := SecurityModules(at); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 	if err := os.WriteFile(at, []byte("lockdown,capability,bpf\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := securityModules(at)
+	got, err := SecurityModules(at)
 	if diff := cmp.Diff([]string{"lockdown", "capability", "bpf"}, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}

@@ -66,7 +66,7 @@ func Collect(ctx context.Context, o Options) scan.Facts {
 	each.Go(func() { f.Audit = fact(auditRules()) })
 	each.Go(func() { f.Tetragon = fact(tetragonPolicies(ctx, o.Tetragon)) })
 	each.Go(func() { f.Firewall = firewall() })
-	each.Go(func() { f.LSM = fact(securityModules(o.LSM)) })
+	each.Go(func() { f.LSM = fact(SecurityModules(o.LSM)) })
 	each.Go(func() {
 		found, err := containers(ctx, o)
 		f.Containers = fact(found.facts, err)
@@ -74,17 +74,6 @@ func Collect(ctx context.Context, o Options) scan.Facts {
 	})
 	each.Wait()
 	return f
-}
-
-// Run gathers the facts and has them checked. before is the report kept last,
-// nil with the reason why where there is none.
-func Run(ctx context.Context, o Options, before *scan.Report, why string) scan.Report {
-	f := Collect(ctx, o)
-	f.Before = scan.Unknown[map[string]string](why)
-	if before != nil && before.CognitiveKnown {
-		f.Before = scan.Of(before.Cognitive)
-	}
-	return scan.New(&f, before)
 }
 
 // fact makes one of what a probe gave.

@@ -144,6 +144,14 @@ func TestChecks(t *testing.T) {
 			Files:      Of([]File{{Path: "/s", Agent: "main", Kind: Session, Readers: []int{1, 2}}}),
 		}, Fail, "agent support (uid 2)"},
 		{"009", "uids not known", Facts{Files: Of([]File{{Path: "/s", Agent: "main", Kind: Session}})}, NotKnown, "uids"},
+		{"009", "one uid, by the files' owner", Facts{
+			Settings: parsed(t, `{}`),
+			Files:    Of([]File{{Path: "/s", Agent: "main", Kind: Session, UID: 7}, {Path: "/t", Agent: "support", Kind: Credential, UID: 7}}),
+		}, Fail, "main, support run as uid 7"},
+		{"009", "two owners", Facts{
+			Settings: parsed(t, `{}`),
+			Files:    Of([]File{{Path: "/s", Agent: "main", Kind: Session, UID: 7}, {Path: "/t", Agent: "main", Kind: Session, UID: 8}}),
+		}, NotKnown, "uids"},
 		{"010", "other files", Facts{Files: Of([]File{{Path: "/s", Kind: Session, World: true}})}, NotApplicable, "no such file"},
 
 		{"011", "first scan", Facts{Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "1"}})}, NotKnown, "1 files are known from now on"},

@@ -31,12 +31,7 @@ func filesClosed(f *Facts, kind Kind) Result {
 	if !f.Files.Known {
 		return unknown("files: " + f.Files.why())
 	}
-	uids := map[string]int{}
-	for _, a := range f.Deployment.Agents {
-		if uid, ok := uidOf(f, a); ok {
-			uids[a.ID] = uid
-		}
-	}
+	uids := agentUIDs(f)
 	byUID := sharing(uids)
 	n := 0
 	var open []string
@@ -63,6 +58,29 @@ func filesClosed(f *Facts, kind Kind) Result {
 		return fail(open...)
 	}
 	return apart(f, uids, byUID, n)
+}
+
+// agentUIDs gives the agents' uids: as the description has them, or else the owner
+// of all of the agent's sessions and credentials, which OpenClaw makes as itself.
+func agentUIDs(f *Facts) map[string]int {
+	out := map[string]int{}
+	several := map[string]bool{}
+	for _, file := range f.Files.Value {
+		if file.Agent == "" || file.Kind&(Session|Credential) == 0 {
+			continue
+		}
+		if uid, ok := out[file.Agent]; ok && uid != file.UID {
+			several[file.Agent] = true
+		}
+		out[file.Agent] = file.UID
+	}
+	maps.DeleteFunc(out, func(id string, _ int) bool { return several[id] })
+	for _, a := range f.Deployment.Agents {
+		if uid, ok := uidOf(f, a); ok {
+			out[a.ID] = uid
+		}
+	}
+	return out
 }
 
 // sharing gives the agents of each uid, sorted.
@@ -94,7 +112,7 @@ func apart(f *Facts, uids map[string]int, byUID map[int][]string, files int) Res
 		return unknown(append(short(same), "unless a sandbox keeps them apart; openclaw.json: "+f.Settings.why())...)
 	case len(same) > 0:
 		return fail(append(same, "and no sandbox keeps them apart")...)
-	case len(uids) < len(f.Deployment.Agents):
+	case slices.ContainsFunc(f.Deployment.Agents, func(a deployment.Agent) bool { _, ok := uids[a.ID]; return !ok }):
 		return unknown("it is not known which uids the agents have")
 	}
 	return passed

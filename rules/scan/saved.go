@@ -14,12 +14,16 @@ import (
 // maxReport bounds a kept report, in bytes.
 const maxReport = 64 << 20
 
-// ErrNoReport says that none is kept yet.
-var ErrNoReport = errors.New("no earlier scan is kept")
+var (
+	// ErrNoReport says that none is kept yet.
+	ErrNoReport = errors.New("no earlier scan is kept")
+	// ErrBroken says that what is kept is no report.
+	ErrBroken = errors.New("is no report")
+)
 
 // Load reads a kept report of the deployment with that folder of agents. Without
 // one it gives [ErrNoReport]; of another deployment, of another form or broken,
-// an error that says so.
+// an error that says so, the last [ErrBroken].
 func Load(path, agentDataPath string) (*Report, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -36,9 +40,9 @@ func Load(path, agentDataPath string) (*Report, error) {
 	var r Report
 	switch err := json.Unmarshal(b, &r); {
 	case len(b) > maxReport:
-		return nil, fmt.Errorf("%s is no report: it has more than %d bytes", path, maxReport)
+		return nil, fmt.Errorf("%s %w: it has more than %d bytes", path, ErrBroken, maxReport)
 	case err != nil:
-		return nil, fmt.Errorf("%s is no report: %w", path, err)
+		return nil, fmt.Errorf("%s %w: %w", path, ErrBroken, err)
 	case r.Version != ReportVersion:
 		return nil, fmt.Errorf("%s has a report of version %d, wanted %d", path, r.Version, ReportVersion)
 	case r.AgentDataPath != agentDataPath:

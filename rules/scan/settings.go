@@ -54,8 +54,8 @@ func ofTools(c *openclaw.Config, key, unset string, of func(openclaw.Tools) *str
 	return forAgents(c, key, unset, of(c.Tools), func(a openclaw.Agent) *string { return of(a.Tools) })
 }
 
-// flag gives a boolean setting as it is written.
-func flag(b *bool) *string {
+// written gives a boolean setting as it is written.
+func written(b *bool) *string {
 	if b == nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ var (
 	sandboxed = settings(func(_ *Facts, c *openclaw.Config) Result { return sandbox(c) }, "agents.")
 
 	elevatedOff = settings(func(_ *Facts, c *openclaw.Config) Result {
-		return closed(ofTools(c, "tools.elevated.enabled", "true", func(t openclaw.Tools) *string { return flag(t.Elevated.Enabled) }), "false")
+		return closed(ofTools(c, "tools.elevated.enabled", "true", func(t openclaw.Tools) *string { return written(t.Elevated.Enabled) }), "false")
 	}, "tools.elevated", "agents.")
 
 	sessionsHidden = settings(func(_ *Facts, c *openclaw.Config) Result {
@@ -64,7 +64,7 @@ func agentToAgent(f *Facts, c *openclaw.Config) Result {
 	if allow := c.Tools.AgentToAgent.Allow; len(allow) > 0 && !slices.Contains(allow, "*") {
 		return pass("tools.agentToAgent.allow lists who may")
 	}
-	return closed([]value{{key: "tools.agentToAgent.enabled", is: flag(c.Tools.AgentToAgent.Enabled), unset: "true"}}, "false")
+	return closed([]value{{key: "tools.agentToAgent.enabled", is: written(c.Tools.AgentToAgent.Enabled), unset: "true"}}, "false")
 }
 
 func channels(_ *Facts, c *openclaw.Config) Result {
