@@ -21,7 +21,7 @@ run: build ## Run the sidecar with the built-in pipeline
 	bin/g0 run
 
 test: ## Run the tests, with the race detector
-	@$(NEED) go gcc dockerd containerd runc iptables nft ip shellcheck busybox redis-server auditctl
+	@$(NEED) go gcc dockerd containerd runc iptables nft ip shellcheck jq busybox redis-server auditctl
 	$(GO) test -race -timeout 8m ./...
 	$(GO) test -C deploy/check ./...
 

@@ -54,7 +54,7 @@ func execute(ctx context.Context, args []string) int {
 
 func rootCmd() *cobra.Command {
 	root := group("g0", "Runtime guard for AI agents in containers",
-		runCmd(), demoCmd(), eventsCmd(), replayCmd(), killswitchCmd(), baselineCmd(), auditCmd(), rulesCmd(), notifyCmd(), policiesCmd(), pipelineCmd(), configCmd(), versionCmd())
+		runCmd(), demoCmd(), eventsCmd(), replayCmd(), killswitchCmd(), baselineCmd(), auditCmd(), rulesCmd(), scanCmd(), notifyCmd(), policiesCmd(), pipelineCmd(), configCmd(), versionCmd())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetHelpCommand(helpCmd())

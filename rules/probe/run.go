@@ -6,6 +6,21 @@ import (
 	"github.com/guard0-ai/g0-sidecar/rules/scan"
 )
 
+// Run gathers the facts and has them checked. before is the report kept last,
+// nil with the reason why where there is none.
+func Run(ctx context.Context, o Options, before *scan.Report, why string) scan.Report {
+	f := Collect(ctx, o)
+	switch {
+	case before == nil:
+		f.Before = scan.Unknown[map[string]string](why)
+	case !before.CognitiveKnown:
+		f.Before = scan.Unknown[map[string]string]("no earlier scan could read them")
+	default:
+		f.Before = scan.Of(before.Cognitive)
+	}
+	return scan.New(&f, before)
+}
+
 // Outcome is a scan compared with the one kept before.
 type Outcome struct {
 	Report scan.Report
@@ -24,15 +39,9 @@ func Scan(ctx context.Context, o Options, path string) Outcome {
 	if path != "" {
 		before, err = scan.Load(path, o.Deployment.AgentDataPath)
 	}
-	f := Collect(ctx, o)
 	if err != nil {
-		f.Before = scan.Unknown[map[string]string](reason(err))
-	} else if before.CognitiveKnown {
-		f.Before = scan.Of(before.Cognitive)
+		return Outcome{Report: Run(ctx, o, nil, reason(err)), Before: err}
 	}
-	out := Outcome{Report: scan.New(&f, before), Before: err}
-	if err == nil {
-		out.Drift = scan.Compare(*before, out.Report)
-	}
-	return out
+	now := Run(ctx, o, before, "")
+	return Outcome{Report: now, Drift: scan.Compare(*before, now)}
 }
