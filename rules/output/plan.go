@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -57,7 +58,7 @@ func (p *plan) compareFile(d *dir, f File) error {
 		return err
 	case old == nil:
 		p.changes.Added = append(p.changes.Added, f.Name)
-	case !bytes.Equal(old.content, f.Content):
+	case !sameRules(old.content, f.Content):
 		if len(p.before[f.Name]) == 0 && !bytes.Contains(head(old.content), []byte(mark)) {
 			return fmt.Errorf("%s is there and g0 did not write it: move it away", f.Name)
 		}
@@ -66,10 +67,23 @@ func (p *plan) compareFile(d *dir, f File) error {
 		p.changes.Changed = append(p.changes.Changed, f.Name)
 		p.old[f.Name] = old
 	default:
+		p.after[f.Name] = []string{sumOf(old.content)}
 		return nil
 	}
 	p.write = append(p.write, f)
 	return nil
+}
+
+// provenance is the comment in which a file says which g0 and which description
+// made it; it may be wrapped.
+var provenance = regexp.MustCompile(`(?m)^[#/ ]*` + strings.ReplaceAll(
+	mark+`\S{1,128} from deployment [0-9a-f]{12}\. Edits are lost when it is generated again\.$`, " ", `[\s#]+`))
+
+// sameRules says whether two contents differ in nothing but their provenance.
+// Such a file stays: what it says is true, and a change of one list does not turn
+// over the files that it has no part in.
+func sameRules(a, b []byte) bool {
+	return bytes.Equal(provenance.ReplaceAllLiteral(a, nil), provenance.ReplaceAllLiteral(b, nil))
 }
 
 // compareRest looks at a file that is no longer generated.
