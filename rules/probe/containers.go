@@ -44,7 +44,7 @@ func containers(ctx context.Context, o Options) (boxes, error) {
 	}
 	for _, n := range named(o) {
 		if len(found.facts) == maxContainers {
-			return found, fmt.Errorf("the description names more than %d containers: %w", maxContainers, errTooMany)
+			return found, fmt.Errorf("the description names more than %d containers", maxContainers)
 		}
 		res, err := c.ContainerInspect(ctx, n.ref, client.ContainerInspectOptions{})
 		if errdefs.IsNotFound(err) {

@@ -28,9 +28,6 @@ const (
 // files under names that mean something to OpenClaw.
 var passedOver = []string{".git", "node_modules"}
 
-// errTooMany ends a walk.
-var errTooMany = errors.New("too many")
-
 // walker looks through folders without following a link.
 type walker struct {
 	o       Options
@@ -111,7 +108,7 @@ func (w *walker) folder(ctx context.Context, r *os.Root, name string, who access
 		return err
 	}
 	if w.folders++; w.folders > w.o.MaxFolders {
-		return fmt.Errorf("%s has more than %d folders: %w", w.o.Deployment.State(), w.o.MaxFolders, errTooMany)
+		return fmt.Errorf("%s has more than %d folders", w.o.Deployment.State(), w.o.MaxFolders)
 	}
 	dir, err := r.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
 	if err != nil {
@@ -174,7 +171,7 @@ func (w *walker) file(r *os.Root, name string, who access) error {
 		return nil // it went away, or is another now
 	}
 	if len(w.files) == maxFiles {
-		return fmt.Errorf("there are more than %d files: %w", maxFiles, errTooMany)
+		return fmt.Errorf("there are more than %d files", maxFiles)
 	}
 	f := scan.File{Path: at, Agent: w.agent(at), Kind: kind, Mode: info.Mode(), UID: owner(info).uid}
 	f.World, f.Readers = who.read(info)

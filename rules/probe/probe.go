@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func reason(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "it was broken off"
 	}
-	return scan.Name(err.Error())
+	return scan.Name(strings.TrimSpace(err.Error()))
 }
 
 // denied says whether only more rights would help.

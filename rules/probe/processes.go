@@ -66,7 +66,7 @@ func table(ctx context.Context, at string) ([]row, error) {
 		return nil, err
 	}
 	if len(procs) > maxProcesses {
-		return nil, fmt.Errorf("there are more than %d processes: %w", maxProcesses, errTooMany)
+		return nil, fmt.Errorf("there are more than %d processes", maxProcesses)
 	}
 	var out []row
 	for _, p := range procs {

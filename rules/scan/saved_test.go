@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,6 +54,18 @@ func TestReportsThatCannotBeUsed(t *testing.T) {
 		}
 		if r, err := Load(path, "/a"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, %v; want %q", text, r, err, want)
+		}
+	}
+}
+
+func TestAPipeIsNoReport(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "scan.json")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, filepath.Dir(path)} {
+		if _, err := Load(p, "/a"); !errors.Is(err, ErrBroken) {
+			t.Errorf("%s: %v", p, err)
 		}
 	}
 }
