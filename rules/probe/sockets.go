@@ -123,10 +123,12 @@ func readSockets(proc string) (*socketTable, error) {
 		return nil, err
 	}
 	t := &socketTable{map[uint64]socket{}, map[port]bool{}}
+	//lint:ignore SA1019 netlink would need to enter the namespace, and the right to
 	tcp, err := fs.NetTCP()
 	if err != nil {
 		return nil, err
 	}
+	//lint:ignore SA1019 as above
 	tcp6, _ := fs.NetTCP6() // without IPv6 there is none
 	for _, l := range slices.Concat(tcp, tcp6) {
 		t.add(l.Inode, socket{"tcp", addrPort(l.LocalAddr, l.LocalPort), addrPort(l.RemAddr, l.RemPort), l.St == tcpListen})
