@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/guard0-ai/g0-sidecar/rules/auditd"
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 	"github.com/guard0-ai/g0-sidecar/rules/scan"
 )
 
@@ -80,6 +82,65 @@ func TestAuditRulesAreSeenAsTheyAreWritten(t *testing.T) {
 				t.Fatalf("want %q among %q", want[slices.Index(lines, l)], got)
 			}
 		}
+	}
+}
+
+// TestGeneratedAuditRulesAreFound loads what g0 generates by the real auditctl and
+// finds each rule of it in the kernel.
+func TestGeneratedAuditRulesAreFound(t *testing.T) {
+	_, err := exec.LookPath("auditctl")
+	needs(t, "root and auditctl", os.Geteuid() == 0 && err == nil)
+	for _, name := range []string{"state", `it's a "state"\`, "quotes'' -F saddr_fam=1 "} {
+		t.Run(name, func(t *testing.T) {
+			d := deployment.Default()
+			d.AgentDataPath = filepath.Join(t.TempDir(), name, "agents")
+			d.Agents = []deployment.Agent{{ID: "alpha", UID: new(4_000_000 + os.Getpid())}}
+			d.Gateway.UID = d.Agents[0].UID
+			d.Gateway.Container = deployment.Container{Name: "gateway", Gateway: true}
+			for _, dir := range []string{"agents/alpha/agent", "agents/alpha/sessions", "credentials", "identity", "state"} {
+				if err := os.MkdirAll(filepath.Join(d.State(), dir), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rules, err := auditd.Generate(auditd.Options{Deployment: &d, Version: "v0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := AuditRules(rules.Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lock, err := os.OpenFile(filepath.Join(os.TempDir(), "g0-auditctl.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			auditctl(t, rules.Text)
+			defer auditctl(t, strings.NewReplacer("\n-a ", "\n-d ", "\n-A ", "\n-d ").Replace(rules.Text))
+			got, err := auditRules()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rule := range want {
+				if !slices.Contains(got, rule) {
+					t.Errorf("%s is not found", rule)
+				}
+			}
+		})
+	}
+}
+
+func auditctl(t *testing.T, text string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "g0.rules")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "auditctl", "-R", file).CombinedOutput(); err != nil {
+		t.Errorf("auditctl -R: %v: %s", err, out)
 	}
 }
 
