@@ -139,26 +139,22 @@ func (d *Deployment) State() string {
 }
 
 // Views gives every path under which processes of agents see a path of the host:
-// as the longest mounts of it show it (there may be several, in containers that
-// differ), then as it is. A slash at the end stays.
+// as each mount shows it that holds it, the longest first (which container has
+// which is not known), then as it is. A slash at the end stays.
 func (d *Deployment) Views(host string) []string {
-	var inside []string
-	longest := 0
+	var holding []Mount
 	for _, m := range d.Mounts {
-		root := strings.TrimSuffix(m.Host, "/")
-		rest, ok := strings.CutPrefix(host, root)
-		if !ok || rest != "" && rest[0] != '/' || len(root) < longest {
-			continue
-		}
-		if len(root) > longest {
-			inside, longest = nil, len(root)
-		}
-		if at := strings.TrimSuffix(m.Container, "/") + rest; at != "" && !slices.Contains(inside, at) {
-			inside = append(inside, at)
+		rest, ok := strings.CutPrefix(host, strings.TrimSuffix(m.Host, "/"))
+		if ok && (rest == "" || rest[0] == '/') {
+			holding = append(holding, Mount{Host: rest, Container: strings.TrimSuffix(m.Container, "/") + rest})
 		}
 	}
-	if slices.Contains(inside, host) {
-		return inside
+	slices.SortStableFunc(holding, func(a, b Mount) int { return len(a.Host) - len(b.Host) })
+	var out []string
+	for _, m := range append(holding, Mount{Container: host}) {
+		if m.Container != "" && !slices.Contains(out, m.Container) {
+			out = append(out, m.Container)
+		}
 	}
-	return append(inside, host)
+	return out
 }

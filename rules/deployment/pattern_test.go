@@ -15,8 +15,8 @@ func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
 	got := d.Expand([]string{"~/.ssh/", "./openclaw.json", "./agents/**/*.jsonl", "/var/**/auth.log", ".env", "*.pem", "/etc/shadow"})
 	want := []Pattern{
 		{Under: "/root/.ssh/"}, {Under: "/home/node/.ssh/"},
-		{Path: "/home/node/.openclaw/openclaw.json"}, {Path: "/srv/openclaw/openclaw.json"},
-		{Under: "/home/node/.openclaw/agents/", End: ".jsonl"}, {Under: "/srv/openclaw/agents/", End: ".jsonl"},
+		{Path: "/home/node/.openclaw/openclaw.json"}, {Path: "/elsewhere/openclaw/openclaw.json"}, {Path: "/srv/openclaw/openclaw.json"},
+		{Under: "/home/node/.openclaw/agents/", End: ".jsonl"}, {Under: "/elsewhere/openclaw/agents/", End: ".jsonl"}, {Under: "/srv/openclaw/agents/", End: ".jsonl"},
 		{Under: "/var/", End: "/auth.log"}, {End: "/.env"}, {End: ".pem"}, {Path: "/etc/shadow"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -27,9 +27,9 @@ func TestExpandShowsPathsAsAgentsSeeThem(t *testing.T) {
 func TestViewsOfSeveralContainers(t *testing.T) {
 	d := Deployment{Mounts: []Mount{{"/srv/state", "/home/node/.openclaw"}, {"/srv", "/srv"}, {"/srv/state", "/state"}, {"/", "/host"}}}
 	for host, want := range map[string][]string{
-		"/srv/state/agents/": {"/home/node/.openclaw/agents/", "/state/agents/", "/srv/state/agents/"},
-		"/srv/state":         {"/home/node/.openclaw", "/state", "/srv/state"},
-		"/srv/states":        {"/srv/states"},
+		"/srv/state/agents/": {"/home/node/.openclaw/agents/", "/state/agents/", "/srv/state/agents/", "/host/srv/state/agents/"},
+		"/srv/state":         {"/home/node/.openclaw", "/state", "/srv/state", "/host/srv/state"},
+		"/srv/states":        {"/srv/states", "/host/srv/states"},
 		"/etc":               {"/host/etc", "/etc"},
 	} {
 		if diff := cmp.Diff(want, d.Views(host)); diff != "" {

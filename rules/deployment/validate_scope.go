@@ -8,9 +8,10 @@ import (
 )
 
 // shared are cgroups that hold more than anybody's agents: the roots of systemd's
-// tree and the parents that Docker, Podman and Kubernetes put everything into.
+// trees and the parents that Docker, Podman and Kubernetes put everything into.
 var shared = []string{
-	".slice", "-.slice", "system.slice", "user.slice", "machine.slice", "init.scope", "docker", "system.slice:docker",
+	".slice", "-.slice", "system.slice", "user.slice", "machine.slice", "init.scope", "app.slice", "session.slice", "background.slice",
+	"docker", "buildkit", "system.slice:docker",
 	"libpod_parent", "machine", "kubepods", "kubepods.slice", "kubepods-burstable.slice", "kubepods-besteffort.slice",
 }
 

@@ -79,7 +79,7 @@ func (g *generator) sensitiveBinary() error {
 	}
 	p := plan{name: name, tags: tags("sensitive-binary", "T1059", "T1105"),
 		about: []string{"programs that attackers like, by the path of the file that is run.",
-			"Not seen: a copy under another name, an applet of busybox, a library, a script's own code."}}
+			"Not seen: a copy under another name, a name that is only a symlink (gcc on Debian), an applet of busybox, a library, a script's own code."}}
 	of := func(names []string) []watch {
 		h := hookBprmCheck
 		if g.o.SyscallHooks {

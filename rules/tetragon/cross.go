@@ -19,10 +19,11 @@ func (g *generator) crossAgent() error {
 	}
 	p := plan{name: name, tags: tags("cross-agent", "T1005"),
 		about: []string{"files in the agents' folders that are opened by another agent.",
-			"Not seen: a hard link under another name, a folder mounted elsewhere, what one process of OpenClaw does for several agents."}}
+			"Not seen: a hard link under another name, a folder mounted elsewhere, what one process of OpenClaw does for several agents, " +
+				"a folder of no agent that is known whose name begins as the own one's."}}
 	g.typed(&p)
 	for _, a := range own {
-		w := g.foreign(a.agent.ID)
+		w := g.foreign(&a.agent)
 		if g.d.Enforces(name) && len(a.tools) > 0 {
 			p.act = append(p.act, watchers{w, containers(a.tools)})
 			a.tools = nil
@@ -30,6 +31,12 @@ func (g *generator) crossAgent() error {
 		if who := containers(append(a.tools, a.gateways...)); len(who) > 0 {
 			p.see = append(p.see, watchers{w, who})
 		}
+	}
+	if n := len(pack(p.act, g.form())) + len(pack(p.see, report)); n > maxCrossFiles {
+		g.note("%s only reports, and what agents open of their own too: %d agents with containers of their own take %d files, and a hook of the LSM takes about %d while they are being replaced.",
+			name, len(own), n, maxCrossFiles)
+		p.act, p.see = nil, []watchers{{g.foreign(nil), g.all}}
+		return g.write(p)
 	}
 	switch {
 	case len(p.act) > 0:
@@ -42,64 +49,87 @@ func (g *generator) crossAgent() error {
 	return g.write(p)
 }
 
-// onlyAgent gives the id of the agent where there is but one, whose files are no
-// other's; else empty. No agent has containers of its own.
-func (g *generator) onlyAgent() string {
+// maxCrossFiles bounds the files of the policy. Linux takes 38 programs at one
+// hook of the LSM (BPF_MAX_TRAMP_LINKS), Tetragon attaches two a file, credentials
+// are at the same hook, and while files are being replaced there are twice as many.
+const maxCrossFiles = 8
+
+// onlyAgent gives the agent where there is but one, whose files are no other's;
+// else nil. No agent has containers of its own.
+func (g *generator) onlyAgent() *deployment.Agent {
 	const name = deployment.PolicyCrossAgent
-	if len(g.d.Agents) == 1 && !g.o.SyscallHooks {
-		return g.d.Agents[0].ID
-	}
 	if g.d.Enforces(name) {
 		g.note("%s only reports: no agent is known to have a container of its own, by which it would be told from the others.", name)
+	}
+	if len(g.d.Agents) == 1 && !g.o.SyscallHooks {
+		return &g.d.Agents[0]
 	}
 	if len(g.gateway) > 0 {
 		g.note("%s reports what the gateway itself opens too: no agent is known to have a container of its own.", name)
 	}
-	return ""
+	return nil
 }
 
-// foreign watches the folders of all agents but one; empty: of all.
-func (g *generator) foreign(agent string) []watch {
+// foreign watches the folders of all agents but one; nil: of all.
+func (g *generator) foreign(a *deployment.Agent) []watch {
 	h, index := hookFileOpen, 0
 	if g.o.SyscallHooks {
 		h, index = hookSysOpenat, 1
 	}
+	own := g.own(a)
 	w := watch{hook: h, message: "a file of another agent is opened"}
-	for _, folder := range g.d.Views(path.Clean(g.d.AgentDataPath) + "/") {
-		match := []filter{is(index, opPrefix, folder)}
-		if agent != "" {
-			// Without a slash at its end: its own folder, when opened, has none.
-			match = append(match, is(index, opNotPrefix, folder+agent))
+	var alike []string
+	for folders := range slices.Chunk(g.d.Views(path.Clean(g.d.AgentDataPath)+"/"), maxPrefixValues/2) {
+		match := []filter{is(index, opPrefix, folders...)}
+		var spared []string
+		for _, folder := range folders {
+			for _, name := range own {
+				// Without a slash at its end: the folder itself, when opened, has none.
+				spared = append(spared, folder+name)
+				for _, id := range g.alike(name, own) {
+					alike = append(alike, folder+id+"/")
+				}
+			}
+		}
+		if len(spared) > 0 {
+			match = append(match, is(index, opNotPrefix, spared...))
 		}
 		w.anyOf = append(w.anyOf, match)
-		var alike []string
-		for _, id := range g.alike(agent) {
-			alike = append(alike, folder+id+"/")
-		}
-		w.anyOf = append(w.anyOf, anyOf(index, opPrefix, alike)...)
 	}
+	w.anyOf = append(w.anyOf, anyOf(index, opPrefix, alike)...)
 	return []watch{w}
 }
 
-// alike gives the agents whose ids begin with another's, which its folder
-// without a slash would spare.
-func (g *generator) alike(agent string) []string {
-	if agent == "" {
+// own gives what an agent has in the agents' folder, by its path from there: the
+// folder of its name, and its workspace where that is another one in there.
+func (g *generator) own(a *deployment.Agent) []string {
+	if a == nil {
 		return nil
 	}
+	out := []string{a.ID}
+	in, ok := strings.CutPrefix(path.Clean(a.Workspace), path.Clean(g.d.AgentDataPath)+"/")
+	if ok && in != a.ID && !strings.HasPrefix(in, a.ID+"/") {
+		out = append(out, in)
+	}
+	return out
+}
+
+// alike gives the agents, but those of which a folder is its own, whose ids begin
+// with the name of one that without a slash would spare them.
+func (g *generator) alike(name string, own []string) []string {
 	if g.agentIDs == nil {
 		for _, a := range g.d.Agents {
 			g.agentIDs = append(g.agentIDs, a.ID)
 		}
 		g.agentIDs = unique(g.agentIDs)
 	}
-	from, _ := slices.BinarySearch(g.agentIDs, agent)
+	from, _ := slices.BinarySearch(g.agentIDs, name)
 	var out []string
 	for _, id := range g.agentIDs[from:] {
-		if !strings.HasPrefix(id, agent) {
+		if !strings.HasPrefix(id, name) {
 			break
 		}
-		if id != agent {
+		if !slices.Contains(own, id) {
 			out = append(out, id)
 		}
 	}
@@ -134,8 +164,12 @@ func (g *generator) ownContainers() ([]owner, error) {
 			}
 		}
 		o.agent, o.tools, o.gateways = a, unique(o.tools), unique(o.gateways)
+		var once []string
 		for _, id := range slices.Concat(o.tools, o.gateways) {
-			uses[id[:shortID]]++
+			once = append(once, id[:shortID])
+		}
+		for _, id := range unique(once) {
+			uses[id]++
 		}
 		out = append(out, o)
 	}

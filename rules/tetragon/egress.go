@@ -83,18 +83,29 @@ func (g *generator) checkDestinations(dest deployment.Destinations, enforce bool
 
 func (g *generator) aboutEgress(dest deployment.Destinations) []string {
 	about := []string{"connections and datagrams to outside of the allow list. Loopback and the resolvers named are spared.",
-		"Not seen: packet sockets, connections made before it was loaded, what an allowed host passes on."}
+		"Not seen: raw and packet sockets, a datagram whose address has the family AF_UNSPEC, connections made before it was loaded, what an allowed host passes on.",
+		"glibc connects a datagram socket to every address of a name that it looks up: one outside of the list is enough."}
 	if len(dest.Ports) > 0 {
 		about = append(about, "Ports are not compared: what the list allows on one port is allowed here on all.")
 	}
 	return about
 }
 
-// loopback holds Docker's DNS server too, 127.0.0.11.
-var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+// loopback holds Docker's DNS server too, 127.0.0.11, and the unspecified
+// addresses, for which Linux takes those of loopback.
+var loopback = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("::/127"),
+}
+
+// The v4 addresses, and as sockets for v6 show them.
+var (
+	everyV4  = netip.MustParsePrefix("0.0.0.0/0")
+	mappedV4 = netip.MustParsePrefix("::ffff:0:0/96")
+)
 
 // allowed gives all networks that may be reached. A socket for v6 that connects
-// to a v4 address shows it as ::ffff:a.b.c.d, which no v4 network covers.
+// to a v4 address shows it as ::ffff:a.b.c.d, which no v4 network covers; a v6
+// network that does would allow every v4 address, and is cut there.
 func (g *generator) allowed(dest deployment.Destinations) ([]string, error) {
 	var b netipx.IPSetBuilder
 	for _, p := range append(dest.Any, loopback...) {
@@ -115,6 +126,12 @@ func (g *generator) allowed(dest deployment.Destinations) ([]string, error) {
 		return nil, fmt.Errorf("egress.allow: %w", err)
 	}
 	g.noteOwnNetworks(set)
+	if !set.ContainsPrefix(everyV4) {
+		b.RemovePrefix(mappedV4)
+	}
+	if set, err = b.IPSet(); err != nil {
+		return nil, fmt.Errorf("egress.allow: %w", err)
+	}
 	var out, mapped []string
 	for _, p := range set.Prefixes() {
 		for _, half := range halves(p) {

@@ -41,7 +41,7 @@ func (g *generator) logs() error {
 	one, two := l.split()
 	p := plan{name: name, tags: tags("log", "T1070.002", "T1070.004"),
 		about: []string{"logs and transcripts that are deleted, emptied or renamed.",
-			"Not seen: lines that are overwritten in place, a hard link under another name. A folder whose name begins like a log's is covered too."}}
+			"Not seen: lines that are overwritten in place, a hard link under another name, another file that is renamed to a log's name, a folder above it that is renamed. A folder whose name begins like a log's is covered too."}}
 	if g.o.SyscallHooks {
 		wide := slices.Concat(one, ends(two))
 		p.see = []watchers{{[]watch{

@@ -72,9 +72,10 @@ type entry struct {
 
 // file is a policy as far as it is filled.
 type file struct {
-	form    form
-	entries []*entry
-	filters filters
+	form     form
+	entries  []*entry
+	filters  filters
+	resolves []string // of its entries
 }
 
 // pack puts every selector into files so that each file holds what Tetragon
@@ -120,7 +121,7 @@ func (f *file) put(w watch, p part, match []filter) bool {
 	if i < 0 {
 		f.entries = append(f.entries, e)
 	}
-	f.filters, e.filters = whole, own
+	f.filters, e.filters, f.resolves = whole, own, append(f.resolves, p.resolve)
 	e.selectors = append(e.selectors, s)
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
@@ -39,7 +40,10 @@ type scopes struct {
 }
 
 // notCovered is what a scope by cgroup can't see.
-const notCovered = "Not covered: a cgroup below a container's own, and --pid=host."
+const notCovered = "Not covered: a cgroup below a container's own (Podman makes one), and --pid=host."
+
+// everyContainer is the scope in words of what is told by its pid namespace only.
+const everyContainer = "Scope: everything in a pid namespace of its own, agent or not."
 
 // anyContainer covers whatever has a pid namespace of its own.
 var anyContainer = scope{{inside: true}}
@@ -69,7 +73,7 @@ func (g *generator) findScopes() error {
 		return g.binaryScope()
 	case deployment.ScopeAllContainers:
 		g.all, g.gateway = anyContainer, anyContainer
-		g.about = "Scope: everything in a pid namespace of its own, agent or not."
+		g.about = everyContainer
 	case deployment.ScopeHost:
 		g.all, g.gateway = scope{{}}, scope{{}}
 		g.about = "Scope: everything on the host."
@@ -136,27 +140,19 @@ func unique(ids []string) []string {
 	return slices.Compact(ids)
 }
 
-// commonParents hold more than any deployment of agents: Docker's and systemd's
-// own.
-var commonParents = []string{"docker", "system.slice", "user.slice", "machine.slice", "init.scope", "-.slice", "kubepods", "kubepods.slice", ".", "/", ".."}
-
 func (g *generator) parentScope() error {
 	name := path.Base(g.d.Scope.CgroupParent)
 	if g.d.Scope.CgroupParent == "" {
 		return errors.New("scope.cgroupParent is empty, and scope.kind is cgroup-parent")
 	}
-	if err := usable("scope.cgroupParent", name, maxPostfix); err != nil {
-		return err
-	}
-	if slices.Contains(commonParents, name) {
-		return fmt.Errorf("scope.cgroupParent: %q holds others than the agents", g.d.Scope.CgroupParent)
+	if err := deployment.CheckCgroup(name); err != nil {
+		return fmt.Errorf("scope.cgroupParent: %q: %w", g.d.Scope.CgroupParent, err)
 	}
 	inside := g.d.Scope.GatewayInside || g.gatewayBeside
 	if g.release < releaseTask || g.o.SyscallHooks {
 		g.coarse(inside)
 		return nil
 	}
-	g.about = fmt.Sprintf("Scope: containers whose cgroup is directly in %q. ", name) + notCovered
 	g.all = scope{{resolve: cgroupParent, cgroup: is(0, opEqual, name), inside: true}}
 	if !inside {
 		g.note("What runs outside of the cgroup %q is not covered: the gateway too, unless scope.gatewayInside says that it is in it.", name)
@@ -175,7 +171,6 @@ func (g *generator) containerScope() error {
 		g.coarse(len(g.gatewayIDs) > 0)
 		return nil
 	}
-	g.about = "Scope: containers by id; it must be generated again when one is made anew. " + notCovered
 	g.all, g.tools, g.gateway = containers(append(slices.Clone(g.toolIDs), g.gatewayIDs...)), containers(g.toolIDs), containers(g.gatewayIDs)
 	return nil
 }
@@ -187,7 +182,7 @@ func (g *generator) coarse(gatewayInside bool) {
 	if g.tools = g.all; gatewayInside {
 		g.tools, g.gateway = nil, g.all
 	}
-	g.about = "Scope: everything in a pid namespace of its own, agent or not."
+	g.about = everyContainer
 	if g.o.SyscallHooks {
 		g.note("Acts of every container are reported: at system calls its cgroup was not tried as a scope.")
 	} else {
@@ -211,6 +206,7 @@ func (g *generator) podScope() error {
 	if s.GatewayInside || g.gatewayBeside {
 		g.gateway = g.all
 	} else {
+		g.note("OpenClaw itself is taken to run in none of the pods that are chosen, unless scope.gatewayInside says that it does.")
 		g.tools = g.all
 	}
 	return nil
@@ -242,6 +238,25 @@ func (g *generator) binaryScope() error {
 	g.all = scope{{binaries: programs}}
 	g.gateway = g.all
 	return nil
+}
+
+// aboutScope says in a header whom a file is about, which need not be all that
+// the description names.
+func (g *generator) aboutScope(f *file) string {
+	if g.about != "" {
+		return g.about
+	}
+	var who []string
+	if slices.Contains(f.resolves, cgroupParent) {
+		who = append(who, fmt.Sprintf("containers whose cgroup is directly in %q", path.Base(g.d.Scope.CgroupParent)))
+	}
+	if slices.Contains(f.resolves, cgroupName) {
+		who = append(who, "containers by id, so it must be generated again when one is made anew")
+	}
+	if len(who) == 0 {
+		return everyContainer
+	}
+	return "Scope: " + strings.Join(who, ", and ") + ". " + notCovered
 }
 
 // containers covers those with an id of ids, in both spellings that Docker gives

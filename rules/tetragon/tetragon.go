@@ -62,7 +62,7 @@ type generator struct {
 	// provenance is the first line of each file.
 	provenance string
 	scopes
-	about string // of the scope, for headers
+	about string // of the scope, for headers; empty: it is told by cgroups
 	pods  bool   // the scope is one of pods
 
 	toolIDs, gatewayIDs []string        // of containers

@@ -137,7 +137,7 @@ func (g *generator) files(name string, p plan, files []*file, does string) error
 			}
 		}
 		header := append([]string{full + ": " + p.about[0]}, p.about[1:]...)
-		header = append(header, g.about, does)
+		header = append(header, g.aboutScope(f), does)
 		if g.o.Shadow && f.form.actions[0].Action != "Post" {
 			doc.Spec.Options = []option{{Name: "policy-mode", Value: "monitor"}}
 			header = append(header, "Loaded in monitor mode: nobody is stopped, though the events say so.")
