@@ -12,8 +12,8 @@ import (
 // sessionKey is the label in which OpenClaw names a sandbox's agent.
 const sessionKey = "container.label[openclaw.sessionKey]"
 
-// byEnvironment works where a container's environment names its agent's folder.
-const byEnvironment = `(proc.env[OPENCLAW_AGENT_DIR] != "" and not fd.name startswith val(proc.env[OPENCLAW_AGENT_DIR]))`
+// agentDir is where a container's environment names its agent's folder.
+const agentDir = "proc.env[OPENCLAW_AGENT_DIR]"
 
 // fewFolders are compared one by one; of more their parents are asked first, so
 // that most files cost one comparison whatever the agents' number.
@@ -58,17 +58,34 @@ func (g *generator) crossAgent() string {
 		first = parents(private)
 	}
 	return lines(macroOpened, g.startsWith("agents", "fd.name", first), g.startsWith("agents", "fd.name", private),
-		macroAgent, or(append(clauses, byEnvironment)...))
+		macroAgent, or(append(clauses, g.byEnvironment())...))
 }
 
-// folders are an agent's own as processes see them. A workspace that holds all
-// agents' folders is nobody's.
-func (g *generator) folders(a deployment.Agent) []string {
-	own := g.views(path.Join(g.d.AgentDataPath, a.ID))
-	if a.Workspace != "" && !strings.HasPrefix(g.d.AgentDataPath+"/", strings.TrimSuffix(a.Workspace, "/")+"/") {
-		own = append(own, g.views(a.Workspace)...)
+// byEnvironment says that the environment names an agent's folder, and that the
+// file is neither in it nor in that agent's workspace.
+func (g *generator) byEnvironment() string {
+	var work []string
+	for _, a := range g.d.Agents {
+		if own := g.workspace(a); len(own) > 0 {
+			dirs := g.quoteAll("agents", g.views(path.Join(g.d.AgentDataPath, a.ID)))
+			work = append(work, group(in(agentDir, dirs), g.startsWith("agents", "fd.name", own)))
+		}
 	}
-	return own
+	return group(agentDir+` != ""`, "not fd.name startswith val("+agentDir+")", not(or(work...)))
+}
+
+// folders are an agent's own as processes see them.
+func (g *generator) folders(a deployment.Agent) []string {
+	return append(g.views(path.Join(g.d.AgentDataPath, a.ID)), g.workspace(a)...)
+}
+
+// workspace is an agent's as processes see it. One that holds all agents' folders
+// is nobody's.
+func (g *generator) workspace(a deployment.Agent) []string {
+	if a.Workspace == "" || strings.HasPrefix(g.d.AgentDataPath+"/", strings.TrimSuffix(a.Workspace, "/")+"/") {
+		return nil
+	}
+	return g.views(a.Workspace)
 }
 
 // owners counts the agents of each container, and gives the gateway's more than

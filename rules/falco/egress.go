@@ -26,7 +26,21 @@ func (g *generator) allowedNets() []string {
 			g.note("The allow list holds %s: connections there are never unexpected.", p)
 		}
 	}
+	g.noteOwnNetworks()
 	return nets
+}
+
+// noteOwnNetworks says which of the agents' own networks are like any other here,
+// while the egress guard leaves them alone.
+func (g *generator) noteOwnNetworks() {
+	for _, n := range g.d.Networks {
+		for _, text := range n.Subnets {
+			p, err := netip.ParsePrefix(text)
+			if err == nil && !slices.ContainsFunc(g.to.Any, func(a netip.Prefix) bool { return a.Bits() <= p.Bits() && a.Contains(p.Addr()) }) {
+				g.note("%s is a network of the agents themselves and not on the allow list: connections there are unexpected.", p)
+			}
+		}
+	}
 }
 
 // egress says that a process of an agent connected to what is not allowed. A
@@ -61,10 +75,15 @@ func (g *generator) onPorts() string {
 	}
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(ports)) {
-		parts = append(parts, group(fmt.Sprintf("fd.sport = %d", port), inNets(ports[port])))
+		parts = append(parts, group(onPort(port), inNets(ports[port])))
 	}
 	return or(parts...)
 }
+
+// onPort allows port 0 too: to sort the addresses of a name, the C library connects
+// a datagram socket to each, with the port that it was asked for. Node.js asks for
+// none. Nothing is sent.
+func onPort(port uint16) string { return fmt.Sprintf("fd.sport in (0, %d)", port) }
 
 // inNets is in for fd.snet, of which "in" is what was seen to work.
 func inNets(nets []string) string {
@@ -109,7 +128,7 @@ func (g *generator) names() string {
 	for _, port := range slices.Sorted(maps.Keys(ports)) {
 		names := "fd.sip.name in (" + joined(ports[port]) + ")"
 		if port != 0 {
-			names = group(fmt.Sprintf("fd.sport = %d", port), names)
+			names = group(onPort(port), names)
 		}
 		parts = append(parts, names)
 	}

@@ -54,6 +54,7 @@ func TestGolden(t *testing.T) {
 	sandboxes := sample()
 	sandboxes.Gateway.StartsSandboxes = true
 	sandboxes.Scope.CgroupParent = "g0-agents.slice"
+	sandboxes.Networks = []deployment.Network{{Bridge: "br-agents", Subnets: []string{"172.20.0.0/16", "160.79.104.0/24"}}}
 	for name, o := range map[string]Options{
 		"sandboxes":    {Deployment: sandboxes},
 		"sample":       {Deployment: sample()},

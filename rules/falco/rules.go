@@ -96,12 +96,36 @@ func (g *generator) logTampering() string {
 		return never
 	}
 	return strings.Join([]string{
-		group("evt.type = unlink", "evt.rawres = 0", logs("fs.path.name")),
-		group("evt.type = unlinkat", "evt.rawres = 0", logs("evt.arg.name")),
+		group("evt.type = unlink", "evt.rawres = 0", logs("fs.path.name"), not(g.rolled("fs.path.name"))),
+		group("evt.type = unlinkat", "evt.rawres = 0", logs("evt.arg.name"), not(g.rolled("evt.arg.name"))),
 		group("evt.type in (rename, renameat, renameat2)", "evt.rawres = 0", logs("fs.path.source"),
-			"not fs.path.target startswith val(fs.path.source)"),
+			"not fs.path.target startswith val(fs.path.source)", not(g.rolled("fs.path.source", "fs.path.target"))),
 		group(macroOpened, "evt.arg.flags contains O_TRUNC", "not evt.is_open_create = true", logs("fd.name")),
 	}, "\nor ")
+}
+
+// rolled says that OpenClaw itself acts on its daily logs, openclaw-DATE.log: it
+// deletes those of the day before whenever a process of it begins to log, and
+// numbers one that is full. The fields all hold such paths.
+func (g *generator) rolled(fields ...string) string {
+	runtime := g.runtime()
+	if runtime == "" {
+		return ""
+	}
+	parts := []string{runtime}
+	for _, field := range fields {
+		var daily []string
+		for _, p := range g.d.Expand(g.d.Logs) {
+			if p.Under != "" && p.End == "" && g.isOwn(p.Under) {
+				daily = append(daily, field+" startswith "+g.quote("logs", p.Under+"openclaw-"))
+			}
+		}
+		if len(daily) == 0 {
+			return ""
+		}
+		parts = append(parts, or(daily...), field+` endswith ".log"`)
+	}
+	return group(parts...)
 }
 
 // never is the condition of a rule that has nothing to look for, with a type of
@@ -131,11 +155,20 @@ func (g *generator) sessions() string {
 }
 
 func (g *generator) root() string {
-	healthcheck := ""
-	if !g.core {
-		healthcheck = "not proc.is_container_healthcheck = true"
+	return lines("evt.type in (execve, execveat)", "evt.rawres = 0", "user.uid = 0", macroAgent, g.noCheck())
+}
+
+// noCheck leaves out what a container's health check or a pod's probe starts every
+// few seconds. Core fields cannot tell.
+func (g *generator) noCheck() string {
+	checks := []string{"proc.is_container_healthcheck = true"}
+	switch {
+	case g.core:
+		return ""
+	case g.d.ScopeKind() == deployment.ScopeKubernetes:
+		checks = append(checks, "proc.is_container_liveness_probe = true", "proc.is_container_readiness_probe = true")
 	}
-	return lines("evt.type in (execve, execveat)", "evt.rawres = 0", "user.uid = 0", macroAgent, healthcheck)
+	return not(or(checks...))
 }
 
 // binaryNames are for proc.name too, which has 15 characters.
@@ -167,7 +200,7 @@ func (g *generator) sensitiveBinary() string {
 	}
 	return lines("evt.type in (execve, execveat)", "evt.rawres = 0",
 		or("proc.name in ("+listBinaries+")", "basename(proc.exepath) in ("+listBinaries+")", in("proc.exepath", paths)),
-		macroAgent, not(spared))
+		macroAgent, g.noCheck(), not(spared))
 }
 
 // dockerSocket compares the address that the program gave, whose end is the
@@ -195,8 +228,11 @@ func (g *generator) dockerSocket() string {
 }
 
 func (g *generator) gatewayBind() string {
-	if b := g.d.Gateway.Bind; b != "" && b != "loopback" && b != "auto" {
+	switch b := g.d.Gateway.Bind; {
+	case b != "" && b != "loopback" && b != "auto":
 		g.note("gateway.bind is %s: the gateway's own start gives %s.", b, RuleGatewayExternalBind)
+	case b != "loopback" && g.d.Gateway.Container != (deployment.Container{}):
+		g.note("gateway.bind is not set to loopback, and in a container OpenClaw then takes every address: the gateway's own start gives %s.", RuleGatewayExternalBind)
 	}
 	return lines("evt.type = bind", "evt.rawres >= 0", fmt.Sprintf("fd.sport = %d", g.d.Gateway.Port),
 		`not fd.snet in ("127.0.0.0/8", "::1/128")`)

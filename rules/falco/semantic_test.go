@@ -42,6 +42,11 @@ var (
 	}
 	host = falcotest.Event{"container.id": "host", "container.name": "host", "proc.name": "bash", "proc.exepath": "/usr/bin/bash", "user.uid": "0"}
 	root = falcotest.Event{"user.uid": "0"}
+	// betaDir is what the core flavour knows beta by where it has neither a cgroup nor a uid of its own.
+	betaDir = falcotest.Event{
+		"proc.env[OPENCLAW_AGENT_DIR]": "/home/node/.openclaw/agents/beta/", "proc.env[OPENCLAW_AGENT]": "beta",
+		"container.id": "f1f2f3f4f5f6", "container.name": "openclaw-sbx-x", "thread.cgroups": "cpu=/docker/f1f2f3f4f5f60000 ", "user.uid": "1000",
+	}
 )
 
 func opened(path, flags string) falcotest.Event {
@@ -72,6 +77,14 @@ func TestEachRuleFiresOnItsAct(t *testing.T) {
 		{"rm that failed", merge(execTool, falcotest.Event{"evt.type": "unlinkat", "evt.rawres": "-13", "evt.arg.name": "/tmp/openclaw/a.log"}), ""},
 		{"rm of something else", merge(execTool, falcotest.Event{"evt.type": "unlinkat", "evt.rawres": "0", "evt.arg.name": "/tmp/x.log"}), ""},
 		{"log moved away", merge(execTool, falcotest.Event{"evt.type": "renameat2", "evt.rawres": "0", "fs.path.source": "/tmp/openclaw/a.log", "fs.path.target": "/tmp/b"}), falco.RuleLogTampering},
+		{"yesterday's log, by OpenClaw", merge(gateway, falcotest.Event{"evt.type": "unlink", "evt.rawres": "0", "fs.path.name": "/tmp/openclaw/openclaw-2026-07-25.log"}), ""},
+		{"yesterday's log, by OpenClaw otherwise", merge(gateway, falcotest.Event{"evt.type": "unlinkat", "evt.rawres": "0", "evt.arg.name": "/tmp/openclaw/openclaw-2026-07-25.log"}), ""},
+		{"a full log, by OpenClaw", merge(gateway, falcotest.Event{"evt.type": "rename", "evt.rawres": "0", "fs.path.source": "/tmp/openclaw/openclaw-2026-07-25.log", "fs.path.target": "/tmp/openclaw/openclaw-2026-07-25.1.log"}), ""},
+		{"a log hidden by OpenClaw", merge(gateway, falcotest.Event{"evt.type": "rename", "evt.rawres": "0", "fs.path.source": "/tmp/openclaw/openclaw-2026-07-25.log", "fs.path.target": "/tmp/x"}), falco.RuleLogTampering},
+		{"another log, by OpenClaw", merge(gateway, falcotest.Event{"evt.type": "unlink", "evt.rawres": "0", "fs.path.name": state + "/logs/config-audit.jsonl"}), falco.RuleLogTampering},
+		{"a transcript, by OpenClaw", merge(gateway, falcotest.Event{"evt.type": "unlink", "evt.rawres": "0", "fs.path.name": state + "/agents/alpha/sessions/s.jsonl"}), falco.RuleLogTampering},
+		{"yesterday's log, by a node that exec started", merge(execNode, falcotest.Event{"evt.type": "unlink", "evt.rawres": "0", "fs.path.name": "/tmp/openclaw/openclaw-2026-07-25.log"}), falco.RuleLogTampering},
+		{"log emptied by OpenClaw", merge(gateway, opened("/tmp/openclaw/openclaw-2026-07-25.log", "O_TRUNC|O_WRONLY")), falco.RuleLogTampering},
 		{"log rotated in place", merge(execTool, falcotest.Event{"evt.type": "rename", "evt.rawres": "0", "fs.path.source": "/tmp/openclaw/a.log", "fs.path.target": "/tmp/openclaw/a.log.1"}), ""},
 		{"log emptied", merge(execTool, opened("/tmp/openclaw/a.log", "O_TRUNC|O_WRONLY")), falco.RuleLogTampering},
 		{"log made anew", merge(gateway, opened("/tmp/openclaw/a.log", "O_TRUNC|O_CREAT|O_WRONLY|O_F_CREATED"), falcotest.Event{"evt.is_open_create": "true", "evt.is_open_read": "false"}), ""},
@@ -86,6 +99,10 @@ func TestEachRuleFiresOnItsAct(t *testing.T) {
 		{"its own folder", merge(beta, opened(state+"/agents/beta/notes.txt", "O_RDONLY")), ""},
 		{"its own workspace", merge(beta, opened(state+"/workspace-beta/notes.txt", "O_RDONLY")), ""},
 		{"the gateway serves all", merge(gateway, opened(state+"/agents/beta/notes.txt", "O_RDONLY")), ""},
+		{"its own workspace, known by its environment", merge(beta, betaDir, opened(state+"/workspace-beta/notes.txt", "O_RDONLY")), ""},
+		{"its own workspace on the host, known by its environment", merge(beta, betaDir, opened("/srv/openclaw/workspace-beta/notes.txt", "O_RDONLY")), ""},
+		{"another's workspace, known by its environment", merge(beta, betaDir, opened(state+"/workspace/notes.txt", "O_RDONLY")), falco.RuleCrossAgentAccess},
+		{"a sandbox in its own workspace", merge(alphaSandbox, opened(state+"/workspace/notes.txt", "O_RDONLY")), ""},
 		{"an open that failed", merge(beta, opened(state+"/agents/alpha/x", "O_RDONLY"), falcotest.Event{"fd.num": "-13"}), ""},
 
 		{"docker's socket", merge(execTool, falcotest.Event{"evt.type": "connect", "evt.rawres": "0", "fd.name": "ffff888000000001->ffff888000000001 /var/run/docker.sock", "evt.arg.addr": "/var/run/docker.sock"}), falco.RuleDockerSocketAccess},
@@ -136,6 +153,9 @@ func TestEachRuleFiresOnItsAct(t *testing.T) {
 		{"beside an allowed address", merge(gateway, connected("10.1.2.4", "5432")), falco.RuleUnexpectedEgress},
 		{"to an allowed port", merge(gateway, connected("203.0.113.53", "8443")), ""},
 		{"to another port there", merge(gateway, connected("203.0.113.53", "22")), falco.RuleUnexpectedEgress},
+		{"asking the way to an allowed port", merge(gateway, connected("203.0.113.53", "0"), falcotest.Event{"fd.l4proto": "udp"}), ""},
+		{"asking the way to a domain's port", merge(gateway, connected("160.79.106.11", "0"), falcotest.Event{"fd.l4proto": "udp", "fd.sip.name": "api.anthropic.com"}), ""},
+		{"asking the way elsewhere", merge(gateway, connected("203.0.113.54", "0"), falcotest.Event{"fd.l4proto": "udp"}), falco.RuleUnexpectedEgress},
 		{"to a resolver", merge(gateway, connected("1.1.1.1", "53")), ""},
 		{"to another resolver", merge(gateway, connected("8.8.8.8", "53")), falco.RuleUnexpectedEgress},
 		{"to a domain's new address", merge(gateway, connected("140.82.121.99", "22"), falcotest.Event{"fd.sip.name": "github.com"}), ""},
@@ -152,6 +172,22 @@ func TestEachRuleFiresOnItsAct(t *testing.T) {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
 			})
+		}
+	}
+}
+
+// TestHealthChecks are the image's own, and come every few seconds.
+func TestHealthChecks(t *testing.T) {
+	facts := facts(t)
+	for name, check := range map[string]string{
+		"sample.yaml": "proc.is_container_healthcheck", "pods.yaml": "proc.is_container_liveness_probe",
+	} {
+		curl := merge(alphaSandbox, ran("curl", "/usr/bin/curl"), root)
+		if got := read(t, name).First(facts, merge(curl, falcotest.Event{check: "true"})); got != "" {
+			t.Errorf("%s: got %q for a health check", name, got)
+		}
+		if got := read(t, name).First(facts, merge(curl, falcotest.Event{check: "false"})); got != falco.RuleSensitiveBinary {
+			t.Errorf("%s: got %q beside a health check", name, got)
 		}
 	}
 }
