@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,8 +31,9 @@ func policiesCmd() *cobra.Command {
 	apply := &cobra.Command{
 		Use:   "apply FILE|DIR...",
 		Short: "Load policies, each instead of the versions of it that are loaded",
-		Long: "Load policies into a running Tetragon. Each is loaded as NAME-HASH; when it is in force the other versions of NAME " +
-			"are removed, and when it cannot be loaded they stay. What kills or denies without a scope is refused, and policies " +
+		Long: "Load policies into a running Tetragon. Each is loaded as NAME-HASH; when all are in force the other versions of NAME " +
+			"are removed, and when it cannot be loaded they stay. Of a folder, parts of its policies that it has no more (NAME-2, " +
+			"NAME-truncate) are removed too. What kills or denies without a scope is refused, and policies " +
 			"whose names do not begin with " + policies.Prefix + " are never touched.",
 		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -124,11 +127,14 @@ func (f *policiesFlags) apply(ctx context.Context, l *policies.Loader, paths []s
 	if _, err := f.loaded(ctx, l); err != nil {
 		return nil, err
 	}
-	var out []policies.Change
-	for _, p := range all {
-		out = append(out, f.within(ctx, func(ctx context.Context) policies.Change { return l.Apply(ctx, p) }))
-	}
-	return out, nil
+	l.Timeout = f.timeout
+	return l.ApplyAll(ctx, all, slices.ContainsFunc(paths, isFolder)), nil
+}
+
+// isFolder is asked of paths that were read.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (f *policiesFlags) remove(ctx context.Context, l *policies.Loader, names []string) ([]policies.Change, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	api "github.com/cilium/tetragon/api/v1/tetragon"
@@ -27,6 +26,8 @@ type Loader struct {
 	client api.FineGuidanceSensorsClient
 	// DryRun changes nothing, and says what would be changed.
 	DryRun bool
+	// Timeout bounds loading one policy, and removing its other versions. 0: none.
+	Timeout time.Duration
 }
 
 // New makes a Loader that calls client.
@@ -53,6 +54,7 @@ const (
 	Removed   = "removed"
 	Failed    = "failed" // what was loaded before stays as it was
 	Half      = "half"   // the new one is in force, and an old one as well
+	Left      = "left"   // is loaded, and not among what was applied
 )
 
 // List gives g0's policies, loaded or not, sorted by namespace and name.
@@ -68,12 +70,17 @@ func (l *Loader) List(ctx context.Context) ([]Status, error) {
 // force, and then removes the other versions of it. When it cannot be loaded the
 // others stay. Applying it again changes nothing, or ends what was cut short.
 func (l *Loader) Apply(ctx context.Context, p Policy) Change {
+	return l.ApplyAll(ctx, []Policy{p}, false)[0]
+}
+
+// load brings a version in force, beside the others that are.
+func (l *Loader) load(ctx context.Context, p Policy) Change {
 	c := Change{Policy: p.Name, Namespace: p.Namespace, Result: Unchanged}
 	loaded, err := l.List(ctx)
 	if err != nil {
 		return c.failed(err)
 	}
-	at := slices.IndexFunc(loaded, func(s Status) bool { return s.Name == p.Version && s.Namespace == p.Namespace })
+	at := p.in(loaded)
 	switch {
 	case at < 0 || loaded[at].State == LoadError:
 		// A name that failed to load may be used again.
@@ -88,11 +95,38 @@ func (l *Loader) Apply(ctx context.Context, p Policy) Change {
 		}
 	}
 	c.Name = p.Version
+	return c
+}
+
+// settle removes the other versions of what was loaded; keep names what they
+// have to stay for.
+func (l *Loader) settle(ctx context.Context, p Policy, c Change, keep string) Change {
+	loaded, err := l.List(ctx)
+	if err != nil {
+		c.Result, c.Error = Half, err.Error()
+		return c
+	}
+	switch at := p.in(loaded); {
+	case l.DryRun:
+	case at < 0:
+		c.Name = ""
+		return c.failed(fmt.Errorf("%s is no longer listed: did Tetragon restart?", p.Version))
+	default:
+		if err := inForce(loaded[at], p); err != nil {
+			return c.failed(err)
+		}
+	}
 	for _, s := range loaded {
 		if s.Policy != p.Name || s.Namespace != p.Namespace || s.Name == p.Version {
 			continue
 		}
-		if err := l.delete(ctx, s); err != nil {
+		err := error(nil)
+		if keep != "" {
+			err = fmt.Errorf("%s stays, since %s failed", s.Name, keep)
+		} else {
+			err = l.delete(ctx, s)
+		}
+		if err != nil {
 			c.Result, c.Error = Half, err.Error()
 			continue
 		}
@@ -161,7 +195,7 @@ func (l *Loader) await(ctx context.Context, p Policy) error {
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(loaded, func(s Status) bool { return s.Name == p.Version && s.Namespace == p.Namespace })
+		at := p.in(loaded)
 		if at < 0 {
 			return fmt.Errorf("%s was taken and is not listed", p.Version)
 		}
@@ -186,6 +220,8 @@ func inForce(s Status, p Policy) error {
 		return fmt.Errorf("%s: %s", s.Name, s.State)
 	case p.Enforces && (s.Mode == Monitor || s.Mode == Observe):
 		return fmt.Errorf("%s enforces, but Tetragon has it in mode %s", s.Name, s.Mode)
+	case p.Shadow && s.Mode == Enforce:
+		return fmt.Errorf("%s only watches, but Tetragon has it in mode %s", s.Name, s.Mode)
 	}
 	return nil
 }

@@ -29,8 +29,9 @@ type Policy struct {
 	Namespace string
 	// YAML is the document with Version as its name, without comments.
 	YAML string
-	// Enforces says that it kills or denies.
-	Enforces bool
+	// Enforces says that it kills or denies; Shadow that it would, and is in
+	// monitor mode by its own options.
+	Enforces, Shadow bool
 }
 
 // Parse reads the policies of one file, of as many documents as it has, though
@@ -80,7 +81,7 @@ func parse(doc *yaml.Node) (Policy, error) {
 	case (t.Metadata.Namespace != "") != (t.Kind == "TracingPolicyNamespaced"):
 		return Policy{}, fmt.Errorf("metadata.namespace: %q does not go with a %s", t.Metadata.Namespace, t.Kind)
 	}
-	enforces, err := t.vet()
+	acts, err := t.vet()
 	if err != nil {
 		return Policy{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -91,7 +92,8 @@ func parse(doc *yaml.Node) (Policy, error) {
 	}
 	sum := sha256.Sum256(content)
 	p := Policy{
-		Name: name, Version: name + "-" + hex.EncodeToString(sum[:6]), Namespace: t.Metadata.Namespace, Enforces: enforces,
+		Name: name, Version: name + "-" + hex.EncodeToString(sum[:6]), Namespace: t.Metadata.Namespace,
+		Enforces: acts && !t.shadow(), Shadow: acts && t.shadow(),
 	}
 	rename(doc, p.Version)
 	content, err = yaml.Marshal(doc)

@@ -66,10 +66,10 @@ type action struct {
 // acts are the actions that do something to a process.
 var acts = []string{"Sigkill", "Signal", "Override", "NotifyKiller", "NotifyEnforcer"}
 
-// vet says whether the policy kills or denies, and refuses it where it does so to
+// vet says whether the policy has what kills or denies, and refuses it where it does so to
 // whomever. One without a scope was seen to kill everything on the machine that
 // used a unix socket, Tetragon's own client too.
-func (t *tracingPolicy) vet() (enforces bool, err error) {
+func (t *tracingPolicy) vet() (found bool, err error) {
 	s := t.Spec
 	for _, kind := range []struct {
 		name  string
@@ -80,7 +80,7 @@ func (t *tracingPolicy) vet() (enforces bool, err error) {
 				if !sel.acts() {
 					continue
 				}
-				enforces = true
+				found = true
 				if !t.pods() && !h.scoped(sel) {
 					return false, fmt.Errorf("spec.%s[%d].selectors[%d]: kills or denies without a scope: "+
 						"it must compare the cgroup of the acting task (cgroups.… of current_task), or the policy choose pods", kind.name, i, j)
@@ -88,7 +88,7 @@ func (t *tracingPolicy) vet() (enforces bool, err error) {
 			}
 		}
 	}
-	return enforces && !t.shadow(), nil
+	return found, nil
 }
 
 // pods says whether Kubernetes limits the policy. Where there is none, Tetragon

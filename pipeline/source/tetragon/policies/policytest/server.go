@@ -82,6 +82,14 @@ func (s *Server) Put(p *api.TracingPolicyStatus) {
 	s.policies = append(s.policies, &entry{TracingPolicyStatus: p})
 }
 
+// Restart forgets what was added, as a restart does: what was put there is read
+// again.
+func (s *Server) Restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.policies = slices.DeleteFunc(s.policies, func(p *entry) bool { return p.yaml != "" })
+}
+
 // Names gives the names of the policies in the list, with their states where
 // they are not enabled.
 func (s *Server) Names() []string {
