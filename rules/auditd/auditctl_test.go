@@ -155,6 +155,23 @@ func TestKernelTakesThem(t *testing.T) {
 	}
 }
 
+// TestKernelTakesThemForUnknownUIDs: the rules that bound what is recorded then.
+func TestKernelTakesThemForUnknownUIDs(t *testing.T) {
+	d := folders(t, "state")
+	d.Gateway.UID, d.Agents[1].UID = nil, nil
+	a := withAuditctl(t)
+	text := mustGenerate(t, d).Text
+	if out, err := a.add(text); err != nil {
+		t.Fatalf("auditctl -R: %v: %s", err, out)
+	}
+	got := a.list()
+	for _, rule := range listed(text) {
+		if !slices.Contains(got, rule) {
+			t.Errorf("%s: not loaded", rule)
+		}
+	}
+}
+
 // TestAFolderThatIsGone keeps no other rule from being loaded, neither ours nor
 // those of a file behind it, and is told.
 func TestAFolderThatIsGone(t *testing.T) {

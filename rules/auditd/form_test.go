@@ -161,17 +161,50 @@ func many(n int) *deployment.Deployment {
 	return &d
 }
 
-func TestScatteredUIDs(t *testing.T) {
-	d := many(maxRanges + 1)
-	for i := range d.Agents {
-		*d.Agents[i].UID = 2000 + 2*i
+// TestNotTheWholeHost: what is recorded of processes is bounded by uids, also where
+// those of agents are unknown or too many. Services and people would fill the log
+// that the machine keeps.
+func TestNotTheWholeHost(t *testing.T) {
+	scattered := many(maxRanges + 1)
+	for i := range scattered.Agents {
+		*scattered.Agents[i].UID = 2000 + 10*i
 	}
-	r := mustGenerate(t, d)
-	if strings.Contains(r.Text, "uid=2000") || !strings.Contains(r.Text, "-S execve,execveat -F auid=unset -k g0_exec") {
-		t.Error("too many ranges of uids are not given up")
-	}
-	if strings.Contains(r.Text, never+",exit -F arch=b64 -S") {
-		t.Error("what services do is kept from other rules")
+	*scattered.Agents[maxRanges].UID = 90_000
+	*scattered.Agents[3].UID = 2022 // nearest to another
+	unknown := sample("/srv/openclaw")
+	unknown.Gateway.UID, unknown.Agents = nil, nil
+	onHost := sample("/srv/openclaw")
+	onHost.Gateway, onHost.Agents = deployment.Default().Gateway, nil
+	for name, tc := range map[string]struct {
+		d    *deployment.Deployment
+		want string
+	}{
+		"scattered":           {scattered, "-S execve,execveat -F uid>=2020 -F uid<=2022 -k g0_exec"},
+		"unknown, containers": {unknown, "-S execve,execveat -F uid>=1000 -F uid<=60000 -F auid=unset -k g0_exec"},
+		"unknown, on a host":  {onHost, "-S execve,execveat -F uid>=1000 -F uid<=60000 -k g0_exec"},
+	} {
+		text := mustGenerate(t, tc.d).Text
+		if !strings.Contains(text, tc.want) {
+			t.Errorf("%s: no %s", name, tc.want)
+		}
+		execs := 0
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, " -S ") && !strings.Contains(line, "-F uid") {
+				t.Errorf("%s: of the whole host: %s", name, line)
+			}
+			if strings.HasPrefix(line, always) && strings.Contains(line, "b64 -S execve") {
+				execs++
+			}
+			if strings.HasPrefix(line, never+",exit -F arch=b64 -S") {
+				t.Errorf("%s: what others do is kept from other rules: %s", name, line)
+			}
+			if name != "scattered" && strings.Contains(line, "-S connect") && !strings.Contains(line, "saddr_fam") {
+				t.Errorf("%s: unix sockets of all: %s", name, line)
+			}
+		}
+		if execs == 0 || execs > maxRanges {
+			t.Errorf("%s: %d ranges of uids", name, execs)
+		}
 	}
 }
 

@@ -14,13 +14,18 @@ const maxRanges = 16
 // unset is the login uid of what no login started: services and containers.
 const unset = "-F auid=unset"
 
+// users are the uids of accounts that people and programs get on most systems
+// (login.defs(5), UID_MIN and UID_MAX), and of OpenClaw's image, 1000.
+var users = uidRange{1000, 60000}
+
 // scope tells agents' processes from others, as far as audit can: it knows no
 // containers.
 type scope struct {
 	// fields are alternatives, each "-F uid=1000" or a range.
 	fields []string
-	// known says that they rest on uids, and not on unset alone.
-	known bool
+	// known says that they rest on agents' uids, and exact that no other uid is
+	// between those.
+	known, exact bool
 }
 
 // findScope takes agents' uids, and the gateway's, which agents without a uid
@@ -28,20 +33,19 @@ type scope struct {
 func (g *generator) findScope() {
 	uids, missing := g.uids()
 	ranges := joined(uids)
-	switch {
-	case len(ranges) == 0:
-		g.scope = scope{fields: []string{unset}}
-		g.note("No uid of an agent is known: network connections and executions are recorded for everything that no login started, services too.")
-		return
-	case len(ranges) > maxRanges:
-		g.scope = scope{fields: []string{unset}}
-		g.note("The agents' uids form %d ranges, and rules for more than %d would slow the machine down: connections and executions are recorded for everything that no login started.", len(ranges), maxRanges)
-		return
-	}
-	g.scope.known = true
 	tail := ""
 	if inContainers(g.d) {
 		tail = " " + unset
+	}
+	if len(ranges) == 0 {
+		g.scope = scope{fields: []string{users.field() + tail}}
+		g.note("No uid of an agent is known: connections over IP and executions are recorded for every uid from %d to %d, and not for agents of another uid, root among them. Set gateway.uid or agents[].uid; the owner of OpenClaw's state folder tells.", users.from, users.to)
+		return
+	}
+	g.scope = scope{known: true, exact: len(ranges) <= maxRanges}
+	if !g.scope.exact {
+		g.note("The agents' uids form %d ranges, and rules for more than %d would slow the machine down: uids between them are recorded too.", len(ranges), maxRanges)
+		ranges = nearest(ranges)
 	}
 	for _, r := range ranges {
 		g.scope.fields = append(g.scope.fields, r.field()+tail)
@@ -92,6 +96,29 @@ func joined(uids []int) []uidRange {
 			continue
 		}
 		out = append(out, uidRange{u, u})
+	}
+	return out
+}
+
+// nearest joins the ranges with the fewest uids between them, until there are
+// maxRanges.
+func nearest(ranges []uidRange) []uidRange {
+	gaps := make([]int, 0, len(ranges)-1)
+	for i := range ranges[1:] {
+		gaps = append(gaps, ranges[i+1].from-ranges[i].to)
+	}
+	slices.Sort(gaps)
+	widest := gaps[len(gaps)-maxRanges+1:]
+	out := ranges[:1:1]
+	for _, r := range ranges[1:] {
+		gap := r.from - out[len(out)-1].to
+		i := slices.Index(widest, gap)
+		if i < 0 {
+			out[len(out)-1].to = r.to
+			continue
+		}
+		widest = slices.Delete(widest, i, i+1)
+		out = append(out, r)
 	}
 	return out
 }

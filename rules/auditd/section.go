@@ -17,8 +17,8 @@ func (g *generator) exclusions() {
 	for _, dir := range g.data {
 		g.rule(never, "-F dir="+must(dir)+touched+absent)
 	}
-	if !g.scope.known {
-		return // services are not ours to be silent about
+	if !g.scope.exact {
+		return // others are not ours to be silent about
 	}
 	for _, who := range g.scope.fields {
 		g.rule(never, syscallsConnect+" -F saddr_fam=1"+absent+" "+who)
@@ -61,13 +61,22 @@ func (g *generator) watches(title, text string, list []watch) {
 }
 
 func (g *generator) network() {
-	g.section("Network connections", "g0_network: every connect of agents, to unix sockets too. Datagrams sent without one are not seen.")
+	title, families := "g0_network: every connect of agents, to unix sockets too. Datagrams sent without one are not seen.", []string{""}
+	if !g.scope.known {
+		// Of everybody's connections those to unix sockets are the most by far.
+		title, families = "g0_network: every connect over IPv4 and IPv6. Datagrams sent without one are not seen.", []string{"-F saddr_fam=2 ", "-F saddr_fam=10 "}
+	}
+	g.section("Network connections", title)
 	for _, who := range g.scope.fields {
-		g.rule(always, syscallsConnect+" "+who, KeyNetwork)
+		for _, family := range families {
+			g.rule(always, syscallsConnect+" "+family+who, KeyNetwork)
+		}
 	}
 	comment(&g.body, "32-bit programs on x86 may connect by socketcall (3 is connect in linux/net.h); on other machines auditctl reports these lines and goes on.")
 	for _, who := range g.scope.fields {
-		g.line(always, "b32", "-S socketcall -F a0=0x3 "+who, KeyNetwork)
+		for _, family := range families {
+			g.line(always, "b32", "-S socketcall -F a0=0x3 "+family+who, KeyNetwork)
+		}
 	}
 }
 
