@@ -2,15 +2,13 @@ package component
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 
 	"github.com/guard0-ai/g0-sidecar/config"
+	"github.com/guard0-ai/g0-sidecar/config/schematest"
 )
 
 // schema is a JSON Schema, or a part of one.
@@ -136,32 +134,12 @@ func TestPipelineSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := string(b) + "\n"
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, config.PipelineSchema); diff != "" {
-		t.Errorf("%s is stale, run make generate:\n%s", path, diff)
-	}
+	schematest.Keep(t, *update, path, string(b)+"\n", config.PipelineSchema)
 }
 
 // TestPipelineSchemaJudges has another program's validator read the schema.
 func TestPipelineSchemaJudges(t *testing.T) {
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(config.PipelineSchema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("pipeline.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	judge, err := c.Compile("pipeline.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	judge := schematest.Compile(t, config.PipelineSchema)
 	const input = "input: { g0_receiver: {} }\n"
 	cases := []struct{ name, yaml, fault string }{
 		{"built-in", config.Pipeline, ""},
@@ -188,13 +166,7 @@ func TestPipelineSchemaJudges(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(c.yaml), &doc); err != nil {
 				t.Fatal(err)
 			}
-			err := judge.Validate(doc)
-			switch {
-			case c.fault == "" && err != nil:
-				t.Errorf("%#v", err)
-			case c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)):
-				t.Errorf("%v, not: %s", err, c.fault)
-			}
+			schematest.Judge(t, judge, doc, c.fault)
 		})
 	}
 }

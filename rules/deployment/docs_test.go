@@ -1,7 +1,6 @@
 package deployment
 
 import (
-	"encoding/json"
 	"flag"
 	"os"
 	"reflect"
@@ -10,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/invopop/jsonschema"
-	judge "github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
+
+	"github.com/guard0-ai/g0-sidecar/config/schematest"
 )
 
 //go:generate go test -count=1 -run TestSchema$ . -update
@@ -74,82 +73,23 @@ func TestExampleOfThePage(t *testing.T) {
 }
 
 // schema takes keys and descriptions from the types, defaults from [Default].
-func schema(t *testing.T) string {
-	t.Helper()
-	r := jsonschema.Reflector{FieldNameTag: "yaml", DoNotReference: true, RequiredFromJSONSchemaTags: true}
-	if err := r.AddGoComments("github.com/guard0-ai/g0-sidecar/rules/deployment", "."); err != nil {
-		t.Fatal(err)
-	}
-	s := r.Reflect(Deployment{})
-	s.Title, s.ID, s.Required = "deployment of g0", "", []string{"agentDataPath"}
-	at := func(path string) *jsonschema.Schema {
-		p := s
-		for key := range strings.SplitSeq(path, ".") {
-			next, ok := p.Properties.Get(key)
-			if !ok {
-				t.Fatalf("no key %s of %s", key, path)
-			}
-			p = next
-		}
-		return p
-	}
-	for path, values := range map[string][]string{
+var schema = schematest.Config{
+	Title: "deployment of g0", Package: "github.com/guard0-ai/g0-sidecar/rules/deployment", Default: Default(),
+	Required: []string{"agentDataPath"},
+	Enums: map[string][]string{
 		"scope.kind":              {ScopeCgroupParent, ScopeContainers, ScopeKubernetes, ScopeBinaries, ScopeAllContainers, ScopeHost},
 		"gateway.bind":            {"auto", "lan", "loopback", "custom", "tailnet"},
 		"enforcement.mode":        {Observe, Enforce},
 		"enforcement.onViolation": {Kill, Deny},
-	} {
-		for _, v := range values {
-			at(path).Enum = append(at(path).Enum, v)
-		}
-	}
-	defaults(s, reflect.ValueOf(Default()))
-	b, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b) + "\n"
-}
-
-func defaults(s *jsonschema.Schema, v reflect.Value) {
-	for f, value := range v.Fields() {
-		p, ok := s.Properties.Get(f.Tag.Get("yaml"))
-		switch {
-		case !ok:
-		case value.Kind() == reflect.Struct:
-			defaults(p, value)
-		case !value.IsZero():
-			p.Default = value.Interface()
-		}
-	}
+	},
 }
 
 func TestSchema(t *testing.T) {
-	want := schema(t)
-	if *update {
-		if err := os.WriteFile("deployment.schema.json", []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, Schema); diff != "" {
-		t.Errorf("deployment.schema.json is stale, run make generate:\n%s", diff)
-	}
+	schematest.Keep(t, *update, "deployment.schema.json", schema.Text(t), Schema)
 }
 
 func TestSchemaJudges(t *testing.T) {
-	doc, err := judge.UnmarshalJSON(strings.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := judge.NewCompiler()
-	if err := c.AddResource("deployment.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := c.Compile("deployment.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	compiled := schematest.Compile(t, Schema)
 	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(read(t, page))[1]
 	for _, tc := range []struct{ name, yaml, fault string }{
 		{"the page's", example, ""},
@@ -162,10 +102,7 @@ func TestSchemaJudges(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(tc.yaml), &v); err != nil {
 				t.Fatal(err)
 			}
-			err := compiled.Validate(v)
-			if (tc.fault == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tc.fault) {
-				t.Errorf("%v, wanted %q", err, tc.fault)
-			}
+			schematest.Judge(t, compiled, v, tc.fault)
 		})
 	}
 }
