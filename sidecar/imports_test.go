@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"sidecar/demo":                    {"pipeline/event", "pipeline/source/tetragon/replay", "pipeline/stage/baseline", "pipeline/store", "testdata"},
 	"sidecar":                         {"pipeline/", "rules", "rules/", "config", "sidecar/demo"},
 
-	"pipeline/source/tetragon/policies": {"pipeline/event", "pipeline/source/tetragon"},
+	"pipeline/source/tetragon/policies": {"pipeline/event", "pipeline/source/tetragon", "rules/deployment"},
 
 	"config/schematest":                            {}, // for tests
 	"pipeline/source/docker/dockertest":            {}, // for tests

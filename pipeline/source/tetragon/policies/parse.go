@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -81,6 +83,9 @@ func parse(doc *yaml.Node) (Policy, error) {
 	case (t.Metadata.Namespace != "") != (t.Kind == "TracingPolicyNamespaced"):
 		return Policy{}, fmt.Errorf("metadata.namespace: %q does not go with a %s", t.Metadata.Namespace, t.Kind)
 	}
+	if err := spelled(doc); err != nil {
+		return Policy{}, fmt.Errorf("%s: %w", name, err)
+	}
 	acts, err := t.vet()
 	if err != nil {
 		return Policy{}, fmt.Errorf("%s: %w", name, err)
@@ -99,6 +104,37 @@ func parse(doc *yaml.Node) (Policy, error) {
 	content, err = yaml.Marshal(doc)
 	p.YAML = string(content)
 	return p, err
+}
+
+// keys are those by which a policy is judged.
+var keys = []string{
+	"spec", "podSelector", "matchLabels", "matchExpressions", "options", "name", "value", "kprobes", "lsmhooks", "tracepoints",
+	"uprobes", "usdts", "args", "data", "index", "source", "resolve", "selectors", "matchArgs", "matchData", "operator", "values",
+	"matchActions", "matchReturnActions", "action",
+}
+
+// free hold keys that users choose.
+var free = []string{"matchLabels", "labels", "annotations"}
+
+// spelled refuses keys in other than their own letters: Tetragon's reader, that of
+// encoding/json, takes them all the same.
+func spelled(n *yaml.Node) error {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			for _, key := range keys {
+				if c.Value != key && strings.EqualFold(c.Value, key) {
+					return fmt.Errorf("line %d: %q is read by Tetragon as %s", c.Line, c.Value, key)
+				}
+			}
+		}
+		if n.Kind == yaml.MappingNode && i%2 == 1 && slices.Contains(free, n.Content[i-1].Value) {
+			continue
+		}
+		if err := spelled(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rename sets metadata.name, which is there.

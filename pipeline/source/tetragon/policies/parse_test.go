@@ -53,6 +53,9 @@ func TestRefused(t *testing.T) {
 		"a namespace":         {"name: " + egress, "name: " + egress + "\n  namespace: a", "does not go with a TracingPolicy"},
 		"no scope":            {"      matchData:\n      - { index: 0, operator: Equal, values: [\"g0-agents.slice\"] }\n", "", "spec.kprobes[0].selectors[0]: kills or denies without a scope"},
 		"an empty scope":      {`["g0-agents.slice"]`, `[""]`, "without a scope"},
+		"all of Docker's":     {"operator: Equal, values: [\"g0-agents.slice\"]", `operator: Prefix, values: ["docker-"]`, "without a scope"},
+		"Docker's parent":     {`"g0-agents.slice"`, `"docker"`, "without a scope"},
+		"another spelling":    {"matchActions:", "MatchActions:", `"MatchActions" is read by Tetragon as matchActions`},
 		"a scope of others":   {"operator: Equal", "operator: NotEqual", "without a scope"},
 		"of another index":    {"{ index: 0, operator: Equal", "{ index: 1, operator: Equal", "without a scope"},
 		"of the task's name":  {"cgroups.dfl_cgrp.kn.parent.name", "comm", "without a scope"},
@@ -82,7 +85,7 @@ func TestPodsAreAScope(t *testing.T) {
 		text, pods string
 		right      bool
 	}{
-		"labels":                  {unscoped, "{ matchLabels: { app: openclaw } }", true},
+		"labels":                  {unscoped, "{ matchLabels: { app: openclaw, Name: x } }", true},
 		"no labels":               {unscoped, "{}", false},
 		"a namespace, labels":     {namespaced, "{ matchLabels: { app: openclaw } }", true},
 		"a namespace, all pods":   {namespaced, "{}", true},

@@ -2,10 +2,13 @@ package policies
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
 
 // tracingPolicy has what must be known of a policy before it is loaded; Tetragon
@@ -120,9 +123,24 @@ func (h hook) scoped(s selector) bool {
 	return among(h.Args, s.MatchArgs) || among(h.Data, s.MatchData)
 }
 
+// shortID is what a prefix of a cgroup's name needs to mean one container.
+var shortID = regexp.MustCompile(`[0-9a-f]{12}`)
+
+// wide says whether a value may mean others than agents too: all that a runtime
+// starts, or what an operator leaves open.
+func (m match) wide(value string) bool {
+	switch m.Operator {
+	case "Equal":
+		return deployment.CheckCgroup(value) != nil
+	case "Prefix":
+		return !shortID.MatchString(value)
+	}
+	return true
+}
+
 func among(args []argument, matches []match) bool {
 	return slices.ContainsFunc(matches, func(m match) bool {
-		return (m.Operator == "Equal" || m.Operator == "Prefix") && len(m.Values) > 0 && !slices.Contains(m.Values, "") &&
+		return len(m.Values) > 0 && !slices.ContainsFunc(m.Values, m.wide) &&
 			slices.ContainsFunc(args, func(a argument) bool {
 				return a.Index == m.Index && a.Source == "current_task" && strings.HasPrefix(a.Resolve, "cgroups.")
 			})
