@@ -70,15 +70,15 @@ func cognitive(d *deployment.Deployment, f scan.Drift, before, now map[string]st
 		if before[p] == now[p] {
 			continue
 		}
-		what := "was changed"
+		at, what := scan.PathOf(p), "was changed"
 		if before[p] == "" {
 			what = "was added"
 		} else if now[p] == "" {
 			what = "was removed"
 		}
 		out = append(out, generate.Drift{
-			Kind: generate.KindCognitive, Severity: severityOf(f), Check: f.Check, Text: scan.Name(p) + " " + what,
-			Agent: agentOf(d, p), Path: p, Gone: now[p] == "",
+			Kind: generate.KindCognitive, Severity: severityOf(f), Check: f.Check, Text: scan.Name(at) + " " + what,
+			Agent: agentOf(d, at), Path: at, Gone: now[p] == "",
 		})
 	}
 	return out

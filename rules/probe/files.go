@@ -16,10 +16,19 @@ import (
 	"github.com/guard0-ai/g0-sidecar/rules/scan"
 )
 
+// Bounds of what is looked at, for each agent and for what is nobody's: one that
+// makes files without end must not hide what others have.
 const (
-	// maxFiles bounds the files that are kept, maxHashed what is read of one.
-	maxFiles  = 500_000
-	maxHashed = 64 << 20
+	// maxFiles of an agent are kept, and maxCognitive bytes of the paths of those
+	// that are read into prompts.
+	maxFiles     = 50_000
+	maxCognitive = 1 << 20
+	// maxHashed is what is read of an agent's files for their hashes, in bytes.
+	maxHashed = 512 << 20
+	// maxDeep is how deep folders are gone into: each step costs as many calls.
+	maxDeep = 64
+	// maxMissed bounds the folders that are told as missed.
+	maxMissed = 200
 	// atOnce is how many names of a folder are read at a time.
 	atOnce = 1024
 )
@@ -32,11 +41,12 @@ var passedOver = []string{".git", "node_modules"}
 type walker struct {
 	o       Options
 	kinds   []kindOf
-	uids    []int // of the agents, sorted
-	folders int
+	uids    []int             // of the agents, sorted
+	owners  map[string]string // by workspace; shared by several: ""
+	spent   map[string]*spent // by agent
 	files   []scan.File
 	secrets *secretReader
-	missed  error // the first folder that could not be read
+	missed  []scan.Missed
 }
 
 type kindOf struct {
@@ -44,13 +54,40 @@ type kindOf struct {
 	patterns []deployment.Pattern
 }
 
-// lookAtFiles walks the state folder and the workspaces outside of it.
-func lookAtFiles(ctx context.Context, o Options) (scan.Fact[[]scan.File], scan.Fact[scan.Secrets]) {
+// spent is what was looked at of one agent.
+type spent struct {
+	folders, files, cognitive int
+	hashed                    int64
+	cut                       bool // more was not looked at, and that was noted
+}
+
+// seen is what a walk gives.
+type seen struct {
+	files   scan.Fact[[]scan.File]
+	secrets scan.Fact[scan.Secrets]
+	missed  []scan.Missed
+}
+
+func unseen(why string) seen {
+	return seen{files: scan.Unknown[[]scan.File](why), secrets: scan.Unknown[scan.Secrets](why)}
+}
+
+// lookAtFiles walks the state folder and the workspaces outside of it. When ctx
+// ends, what it did not come to is missed.
+func lookAtFiles(ctx context.Context, o Options) seen {
 	d := o.Deployment
-	w := &walker{o: o, secrets: newSecretReader(), kinds: []kindOf{
+	w := &walker{o: o, secrets: newSecretReader(), owners: map[string]string{}, spent: map[string]*spent{"": {}}, kinds: []kindOf{
 		{scan.Session, d.OnHost(d.Sessions)}, {scan.Credential, d.OnHost(d.Credentials)}, {scan.Cognitive, d.OnHost(d.Cognitive)},
 	}}
 	for _, a := range d.Agents {
+		w.spent[a.ID] = &spent{}
+		if at := path.Clean(a.Workspace); a.Workspace != "" {
+			if _, shared := w.owners[at]; shared {
+				w.owners[at] = ""
+			} else {
+				w.owners[at] = a.ID
+			}
+		}
 		if a.UID != nil {
 			w.uids = append(w.uids, *a.UID)
 		} else if d.Gateway.UID != nil {
@@ -60,17 +97,16 @@ func lookAtFiles(ctx context.Context, o Options) (scan.Fact[[]scan.File], scan.F
 	slices.Sort(w.uids)
 	w.uids = slices.Compact(w.uids)
 	for i, root := range roots(d) {
-		if err := w.root(ctx, root); i > 0 && errors.Is(err, fs.ErrNotExist) {
-			continue // a workspace that was never made holds nothing
-		} else if err != nil {
-			return scan.Unknown[[]scan.File](reason(err)), scan.Unknown[scan.Secrets](reason(err))
+		switch err := w.root(ctx, root); {
+		case err == nil:
+		case i == 0 && ctx.Err() == nil:
+			return unseen(reason(err))
+		case !errors.Is(err, fs.ErrNotExist): // a workspace that was never made holds nothing
+			w.miss(root, err)
 		}
 	}
-	if w.missed != nil {
-		return scan.Unknown[[]scan.File](reason(w.missed)), scan.Unknown[scan.Secrets](reason(w.missed))
-	}
 	slices.SortFunc(w.files, func(a, b scan.File) int { return strings.Compare(a.Path, b.Path) })
-	return scan.Of(w.files), scan.Of(w.secrets.found)
+	return seen{scan.Of(w.files), scan.Of(w.secrets.sorted()), w.missed}
 }
 
 // roots gives the state folder and the workspaces that are not under another.
@@ -102,41 +138,27 @@ func (w *walker) root(ctx context.Context, at string) error {
 	return w.folder(ctx, r, ".", pass.through(info))
 }
 
-// folder looks at what is in a folder; who says who gets there.
+// folder looks at what is in a folder; who says who gets there. Its error is that
+// of ctx.
 func (w *walker) folder(ctx context.Context, r *os.Root, name string, who access) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	at := path.Join(r.Name(), name)
+	of := w.of(at)
+	if of.folders++; of.folders > w.o.MaxFolders {
+		w.cut(of, at, fmt.Errorf("there are more than %d folders", w.o.MaxFolders))
+		return nil
 	}
-	if w.folders++; w.folders > w.o.MaxFolders {
-		return fmt.Errorf("%s has more than %d folders", w.o.Deployment.State(), w.o.MaxFolders)
+	if strings.Count(name, "/") >= maxDeep {
+		w.miss(at, fmt.Errorf("it is deeper than %d folders", maxDeep))
+		return nil
 	}
 	dir, err := r.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
 	if err != nil {
-		w.miss(err)
+		w.miss(at, err)
 		return nil
 	}
-	var below []fs.DirEntry
-	for {
-		entries, err := dir.ReadDir(atOnce)
-		for _, e := range entries {
-			switch {
-			case e.IsDir() && !slices.Contains(passedOver, e.Name()):
-				below = append(below, e)
-			case e.Type().IsRegular():
-				if err := w.file(r, path.Join(name, e.Name()), who); err != nil {
-					_ = dir.Close()
-					return err
-				}
-			}
-		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				w.miss(err)
-			}
-			break
-		}
-	}
-	if err := dir.Close(); err != nil { // before going down: a deep tree must not hold all open
+	below, err := w.entries(ctx, r, dir, name, who)
+	_ = dir.Close() // before going down: a deep tree must not hold all open
+	if err != nil {
 		return err
 	}
 	for _, e := range below {
@@ -151,40 +173,131 @@ func (w *walker) folder(ctx context.Context, r *os.Root, name string, who access
 	return nil
 }
 
-// miss notes that something could not be looked at. What went away meanwhile is
-// not there.
-func (w *walker) miss(err error) {
-	if w.missed == nil && !errors.Is(err, fs.ErrNotExist) {
-		w.missed = err
+// entries looks at the files of an open folder and gives the folders in it.
+func (w *walker) entries(ctx context.Context, r *os.Root, dir *os.File, name string, who access) (below []fs.DirEntry, err error) {
+	at := path.Join(r.Name(), name)
+	of := w.of(at)
+	for {
+		entries, err := dir.ReadDir(atOnce)
+		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			switch {
+			case e.IsDir() && slices.Contains(passedOver, e.Name()):
+			case e.IsDir() && len(below) == w.o.MaxFolders:
+				w.cut(of, at, fmt.Errorf("there are more than %d folders", w.o.MaxFolders))
+			case e.IsDir():
+				below = append(below, e)
+			default:
+				w.file(ctx, r, path.Join(name, e.Name()), who)
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				w.miss(at, err)
+			}
+			return below, ctx.Err()
+		}
 	}
 }
 
-// file keeps a file that matters.
-func (w *walker) file(r *os.Root, name string, who access) error {
+// of gives what was spent on the agent whose a path is; what is of none that is
+// known is nobody's.
+func (w *walker) of(at string) *spent {
+	if of := w.spent[w.agent(at)]; of != nil {
+		return of
+	}
+	return w.spent[""]
+}
+
+// cut notes once for an agent that more is not looked at: that may be anywhere in
+// its folders.
+func (w *walker) cut(of *spent, at string, why error) {
+	if of.cut {
+		return
+	}
+	of.cut = true
+	id := w.agent(at)
+	if id == "" || w.spent[id] == nil {
+		w.miss(path.Clean(w.o.Deployment.State()), why)
+		return
+	}
+	w.miss(path.Join(w.o.Deployment.AgentDataPath, id), why)
+	for ws, owner := range w.owners {
+		if owner == id {
+			w.miss(ws, why)
+		}
+	}
+}
+
+// miss notes that something could not be looked at. What went away meanwhile is
+// not there.
+func (w *walker) miss(at string, err error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || len(w.missed) > maxMissed:
+	case len(w.missed) == maxMissed:
+		w.missed = append(w.missed, scan.Missed{Under: path.Clean(w.o.Deployment.State()), Why: "more folders could not be looked into"})
+	default:
+		w.missed = append(w.missed, scan.Missed{Under: at, Why: reason(err)})
+	}
+}
+
+// file keeps a file that matters. A link is kept where it instructs an agent.
+func (w *walker) file(ctx context.Context, r *os.Root, name string, who access) {
 	at := path.Join(r.Name(), name)
 	kind := w.kind(at)
 	if kind == 0 {
-		return nil
+		return
 	}
 	info, err := r.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil // it went away, or is another now
-	}
-	if len(w.files) == maxFiles {
-		return fmt.Errorf("there are more than %d files", maxFiles)
+	if err != nil {
+		return // it went away
 	}
 	f := scan.File{Path: at, Agent: w.agent(at), Kind: kind, Mode: info.Mode(), UID: owner(info).uid}
-	f.World, f.Readers = who.read(info)
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0 && kind&scan.Cognitive != 0:
+		f.Kind = scan.Cognitive
+	case !info.Mode().IsRegular():
+		return
+	}
+	of := w.of(at)
 	if kind&scan.Cognitive != 0 {
-		if f.Hash, err = hash(r, name); err != nil {
-			f.HashWhy = reason(err)
+		of.cognitive += len(at)
+	}
+	if of.files++; of.files > maxFiles || of.cognitive > maxCognitive {
+		w.cut(of, at, errors.New("there are more files than are looked at"))
+		return
+	}
+	if f.Kind&scan.Cognitive != 0 {
+		w.fingerprint(ctx, r, name, info, &f)
+	}
+	if info.Mode().IsRegular() {
+		f.World, f.Readers = who.read(info)
+		if kind&(scan.Credential|scan.Models) != 0 {
+			w.secrets.read(r, name, f)
 		}
 	}
-	if kind&(scan.Credential|scan.Models) != 0 {
-		w.secrets.read(r, name, f)
-	}
 	w.files = append(w.files, f)
-	return nil
+}
+
+// fingerprint fills the hash of a file or link.
+func (w *walker) fingerprint(ctx context.Context, r *os.Root, name string, info fs.FileInfo, f *scan.File) {
+	of := w.of(f.Path)
+	var err error
+	switch {
+	case !info.Mode().IsRegular():
+		f.HashWhy = "it is a link, which is not followed"
+		f.Hash, err = linkHash(r, name)
+	case of.hashed >= maxHashed:
+		err = fmt.Errorf("there are more than %d MiB of such files", maxHashed>>20)
+	default:
+		of.hashed += min(info.Size(), 2*maxPart)
+		f.Hash, err = hash(ctx, r, name)
+	}
+	if err != nil {
+		f.HashWhy = reason(err)
+	}
 }
 
 func (w *walker) kind(at string) scan.Kind {
@@ -194,6 +307,9 @@ func (w *walker) kind(at string) scan.Kind {
 			kind |= k.kind
 		}
 	}
+	if w.isMemory(at) {
+		kind |= scan.Cognitive
+	}
 	base := path.Base(at)
 	if base == "models.json" {
 		kind |= scan.Models
@@ -202,6 +318,25 @@ func (w *walker) kind(at string) scan.Kind {
 		kind |= scan.Leftover
 	}
 	return kind
+}
+
+// isMemory says whether a file is memory/*.md of a workspace: the patterns name
+// only that of the first agent.
+func (w *walker) isMemory(at string) bool {
+	if !strings.HasSuffix(at, ".md") {
+		return false
+	}
+	for i := strings.Index(at, "/memory/"); i >= 0; {
+		if _, ok := w.owners[at[:i]]; ok {
+			return true
+		}
+		next := strings.Index(at[i+1:], "/memory/")
+		if next < 0 {
+			return false
+		}
+		i += 1 + next
+	}
+	return false
 }
 
 func matches(p deployment.Pattern, at string) bool {
@@ -219,19 +354,10 @@ func (w *walker) agent(at string) string {
 		id, _, _ := strings.Cut(rest, "/")
 		return id
 	}
-	owner, longest, shared := "", 0, false
-	for _, a := range d.Agents {
-		ws := path.Clean(a.Workspace)
-		switch {
-		case a.Workspace == "" || !strings.HasPrefix(at, ws+"/") || len(ws) < longest:
-		case len(ws) == longest:
-			shared = true
-		default:
-			owner, longest, shared = a.ID, len(ws), false
+	for dir := at; dir != "/" && dir != "."; dir = path.Dir(dir) {
+		if id, ok := w.owners[dir]; ok {
+			return id
 		}
 	}
-	if shared {
-		return ""
-	}
-	return owner
+	return ""
 }

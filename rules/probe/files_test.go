@@ -2,7 +2,11 @@ package probe
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +41,8 @@ func state(t *testing.T, files map[string]string) *deployment.Deployment {
 
 func look(t *testing.T, o Options) (scan.Fact[[]scan.File], scan.Fact[scan.Secrets]) {
 	t.Helper()
-	return lookAtFiles(context.Background(), o)
+	s := lookAtFiles(context.Background(), o)
+	return s.files, s.secrets
 }
 
 func TestFilesThatMatter(t *testing.T) {
@@ -69,20 +74,23 @@ func TestFilesThatMatter(t *testing.T) {
 		t.Fatalf("%s; %s", files.Why, secrets.Why)
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
+	const link = "it is a link, which is not followed"
 	want := []scan.File{
+		{Path: at("agents/main/USER.md"), Agent: "main", Kind: scan.Cognitive, Mode: fs.ModeSymlink | 0o777, HashWhy: link},
 		{Path: at("agents/main/agent/models.json"), Agent: "main", Kind: scan.Credential | scan.Models, Mode: 0o600},
 		{Path: at("agents/main/agent/openclaw-agent.sqlite"), Agent: "main", Kind: scan.Credential | scan.Session, Mode: 0o600},
 		{Path: at("agents/main/session-sqlite-import-archive/1.jsonl.imported-1"), Agent: "main", Kind: scan.Leftover, Mode: 0o600},
 		{Path: at("agents/main/sessions/1.jsonl"), Agent: "main", Kind: scan.Session, Mode: 0o644},
 		{Path: at("agents/support/agent/auth-profiles.json"), Agent: "support", Kind: scan.Credential, Mode: 0o600},
 		{Path: at("workspace/.env"), Agent: "main", Kind: scan.Credential, Mode: 0o600},
+		{Path: at("workspace/MEMORY.md"), Agent: "main", Kind: scan.Cognitive, Mode: fs.ModeSymlink | 0o777, HashWhy: link},
 		{Path: at("workspace/SOUL.md"), Agent: "main", Kind: scan.Cognitive, Mode: 0o600, Hash: "a8ffb4c5a3ca4f2fb4f1d1fc4a2ce1ad0bb1d0b4e2a4ba8ff3fc0c4b0fb3dd35"},
 	}
 	ignore := cmpopts.IgnoreFields(scan.File{}, "UID", "World", "Hash")
 	if diff := cmp.Diff(want, files.Value, ignore); diff != "" {
 		t.Error(diff)
 	}
-	if got := files.Value[6].Hash; len(got) != 64 {
+	if got := files.Value[8].Hash; len(got) != 64 {
 		t.Errorf("the hash is %q", got)
 	}
 	places := []string{}
@@ -103,40 +111,183 @@ func TestFilesThatMatter(t *testing.T) {
 	}
 }
 
-func TestWalksThatEndEarlyAreNotKnown(t *testing.T) {
+func TestStatesThatAreNotThere(t *testing.T) {
+	for why, at := range map[string]string{"no such file": "/does/not/exist", "not a directory": "/dev/null"} {
+		d := state(t, nil)
+		d.StatePath = at
+		if f, _ := look(t, DefaultOptions(d)); f.Known || !strings.Contains(f.Why, why) {
+			t.Errorf("%s: known %v, %q; want %q", at, f.Known, f.Why, why)
+		}
+	}
+}
+
+// One agent makes what cannot be looked at to its end. What the other has is seen
+// nevertheless, and of the first it is known that something was missed.
+func TestOneAgentHidesNothingOfAnother(t *testing.T) {
+	deep := strings.Repeat("d/", maxDeep+2)
 	many := map[string]string{}
 	for i := range 30 {
-		many[fmt.Sprintf("agents/a%d/x", i)] = ""
+		many[fmt.Sprintf("workspace/a%d/x", i)] = ""
 	}
-	broken, cancel := context.WithCancel(context.Background())
-	cancel()
-	for name, look := range map[string]func() (scan.Fact[[]scan.File], string){
-		"too many folders": func() (scan.Fact[[]scan.File], string) {
-			o := DefaultOptions(state(t, many))
-			o.MaxFolders = 20
-			f, _ := look(t, o)
-			return f, "more than 20 folders"
-		},
-		"broken off": func() (scan.Fact[[]scan.File], string) {
-			f, _ := lookAtFiles(broken, DefaultOptions(state(t, many)))
-			return f, "broken off"
-		},
-		"no folder": func() (scan.Fact[[]scan.File], string) {
-			d := state(t, many)
-			d.AgentDataPath = "/does/not/exist/agents"
-			f, _ := look(t, DefaultOptions(d))
-			return f, "no such file"
-		},
-		"a file": func() (scan.Fact[[]scan.File], string) {
-			d := state(t, many)
-			d.StatePath = filepath.Join(d.State(), "agents/a1/x")
-			f, _ := look(t, DefaultOptions(d))
-			return f, "not a directory"
-		},
+	for name, tt := range map[string]struct {
+		files map[string]string
+		do    func(at string) error
+		why   string
+	}{
+		"folders": {files: many, why: "more than 20 folders"},
+		"depth":   {files: map[string]string{"workspace/" + deep + "x": ""}, why: "deeper than"},
+		"a closed folder": {files: map[string]string{"workspace/c/x": ""}, why: "", do: func(at string) error {
+			return os.Chmod(at+"/workspace/c", 0) // root gets in nevertheless
+		}},
+		"a pipe":    {why: "", do: func(at string) error { return syscall.Mkfifo(at+"/workspace/USER.md", 0o600) }},
+		"a device":  {why: "", do: func(at string) error { return syscall.Mknod(at+"/workspace/USER.md", syscall.S_IFCHR|0o600, 0x105) }},
+		"not UTF-8": {why: "", do: func(at string) error { return os.WriteFile(at+"/workspace/memory/\xff.md", nil, 0o600) }},
 	} {
-		if f, why := look(); f.Known || !strings.Contains(f.Why, why) {
-			t.Errorf("%s: known %v, %q; want %q", name, f.Known, f.Why, why)
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"workspace/memory/1.md": "", "workspace-support/SOUL.md": "be kind", "agents/main/x": ""}
+			for k, v := range tt.files {
+				files[k] = v
+			}
+			d := state(t, files)
+			if tt.do != nil {
+				if err := tt.do(d.State()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := DefaultOptions(d)
+			if o.MaxFolders = 20; name == "depth" {
+				o.MaxFolders = 200
+			}
+			got := lookAtFiles(context.Background(), o)
+			if tt.why == "" != (len(got.missed) == 0) || tt.why != "" && !strings.Contains(got.missed[0].Why, tt.why) {
+				t.Errorf("missed %+v, want %q", got.missed, tt.why)
+			}
+			for _, m := range got.missed {
+				if strings.HasPrefix(d.State()+"/workspace-support/", m.Under+"/") {
+					t.Errorf("missed %+v, which is another's", m)
+				}
+			}
+			soul := d.State() + "/workspace-support/SOUL.md"
+			var hashes []string
+			for _, f := range got.files.Value {
+				if f.Path == soul {
+					hashes = append(hashes, f.Hash)
+				}
+			}
+			if diff := cmp.Diff([]string{hashOf("be kind")}, hashes); diff != "" {
+				t.Error(diff)
+			}
+			report := scan.New(&scan.Facts{Deployment: d, Files: got.files, Secrets: got.secrets, Missed: got.missed}, nil)
+			kept := filepath.Join(t.TempDir(), "report")
+			if err := report.Save(kept); err != nil {
+				t.Fatal(err)
+			}
+			back, err := scan.Load(kept, d.AgentDataPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(report.Cognitive, back.Cognitive); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestWalksThatAreBrokenOff(t *testing.T) {
+	d := state(t, map[string]string{"agents/main/x": "", "workspace/SOUL.md": ""})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	got := lookAtFiles(ctx, DefaultOptions(d))
+	if len(got.missed) == 0 || got.missed[0] != (scan.Missed{Under: d.State(), Why: "it was broken off"}) {
+		t.Errorf("missed %+v", got.missed)
+	}
+}
+
+// What an agent does so that nobody sees what became of a file that instructs it.
+func TestChangesThatAreHidden(t *testing.T) {
+	files := map[string]string{"agents/main/x": "", "workspace/SOUL.md": "be kind", "workspace-support/memory/m.md": "a"}
+	d := state(t, files)
+	soul, evil := d.State()+"/workspace/SOUL.md", filepath.Join(t.TempDir(), "evil")
+	hash := func(of string) (string, string) {
+		t.Helper()
+		files, _ := look(t, DefaultOptions(d))
+		for _, f := range files.Value {
+			if f.Path == of {
+				return f.Hash, f.HashWhy
+			}
 		}
+		t.Fatalf("%s is not in %+v", of, files)
+		return "", ""
+	}
+	seen := map[string]bool{}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		why  string
+	}{
+		{"as it was", func() error { return nil }, ""},
+		{"padded", func() error { return os.Truncate(soul, 100<<20) }, ""},
+		{"changed at its begin", func() error { return writeAt(soul, 0) }, ""},
+		{"changed at its end", func() error { return writeAt(soul, 100<<20-1) }, ""},
+		{"a link", func() error {
+			return errors.Join(os.Remove(soul), os.WriteFile(evil, nil, 0o600), os.Symlink(evil, soul))
+		}, "it is a link, which is not followed"},
+		{"another link", func() error { return errors.Join(os.Remove(soul), os.Symlink(evil+"2", soul)) }, "it is a link, which is not followed"},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		is, why := hash(soul)
+		if is == "" || seen[is] || why != step.why {
+			t.Errorf("%s: hash %q, seen before %v, %q", step.name, is, seen[is], why)
+		}
+		seen[is] = true
+	}
+	if is, _ := hash(d.State() + "/workspace-support/memory/m.md"); is == "" {
+		t.Error("the memory of the second agent has no hash")
+	}
+}
+
+func writeAt(path string, at int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte("x"), at)
+	return errors.Join(err, f.Close())
+}
+
+// Long keys over many values are not multiplied in memory.
+func TestSecretsHaveBoundedNames(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"` + strings.Repeat("k", 500_000) + `":{`)
+	for i := range 5000 {
+		fmt.Fprintf(&b, `"%dtoken":"sk-FAKE-%06d",`, i, i)
+	}
+	b.WriteString(`"key":"sk-FAKE-0001"}}`)
+	d := state(t, map[string]string{"agents/main/agent/auth-profiles.json": b.String()})
+	_, got := look(t, DefaultOptions(d))
+	for _, s := range got.Value.Found {
+		if len(s.Field) > maxField+10 {
+			t.Fatalf("a field has %d bytes", len(s.Field))
+		}
+	}
+	if len(got.Value.Found) != maxSecrets || len(got.Value.Unread) != 1 {
+		t.Errorf("%d found, unread %q", len(got.Value.Found), got.Value.Unread)
+	}
+}
+
+// A line in the middle of a value of several lines is no variable: it may be a
+// part of a key.
+func TestVariables(t *testing.T) {
+	got := variables([]byte("A=1\nexport B='two'\nKEY=\"-----BEGIN\nc2VjcmV0/c2VjcmV0+Zg==\npostgres://u:secret@h?x=12345678\n# C=3\n"))
+	if diff := cmp.Diff(map[string]string{"A": "1", "B": "two", "KEY": "\"-----BEGIN"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

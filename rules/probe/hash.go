@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,12 @@ import (
 // open opens a file of a folder for reading if it is a regular one: a link is not
 // followed and a pipe not waited for.
 func open(r *os.Root, name string) (*os.File, error) {
+	// Looked at before: to open a device may do something.
+	if info, err := r.Lstat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	f, err := r.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -23,22 +30,45 @@ func open(r *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// hash gives the SHA-256 of a file.
-func hash(r *os.Root, name string) (string, error) {
+// maxPart is what is read at either end of a file for its hash, in bytes.
+const maxPart = 4 << 20
+
+// hash gives the SHA-256 of a file; of one with more than twice [maxPart] that of
+// its two ends and its size. No prompt has room for what is between.
+func hash(ctx context.Context, r *os.Root, name string) (string, error) {
 	f, err := open(r, name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(f, maxHashed+1))
+	info, err := f.Stat()
 	if err != nil {
 		return "", err
 	}
-	if n > maxHashed {
-		return "", fmt.Errorf("it has more than %d MiB", maxHashed>>20)
+	h := sha256.New()
+	if info.Size() > 2*maxPart {
+		fmt.Fprintf(h, "%d bytes ", info.Size())
+		if _, err := io.Copy(h, io.LimitReader(f, maxPart)); err != nil {
+			return "", err
+		}
+		if _, err := f.Seek(-maxPart, io.SeekEnd); err != nil {
+			return "", err
+		}
+	}
+	if _, err = io.Copy(h, io.LimitReader(f, 2*maxPart)); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// linkHash gives the SHA-256 of where a link leads.
+func linkHash(r *os.Root, name string) (string, error) {
+	to, err := r.Readlink(name)
+	sum := sha256.Sum256([]byte("link to " + to))
+	return hex.EncodeToString(sum[:]), err
 }
 
 // readAll gives a file of at most limit bytes.

@@ -8,10 +8,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/netip"
+	"os"
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
@@ -34,7 +38,8 @@ type Options struct {
 	Proc, LSM, Falco string
 	// Timeout of each probe, above 0.
 	Timeout time.Duration
-	// MaxFolders bounds the folders that are looked into, above 0.
+	// MaxFolders bounds the folders of one agent, and those of nobody, that are
+	// looked into; above 0.
 	MaxFolders int
 }
 
@@ -45,13 +50,15 @@ func DefaultOptions(d *deployment.Deployment) Options {
 		Deployment: d,
 		Docker:     "unix:///var/run/docker.sock", Tetragon: "unix:///var/run/tetragon/tetragon.sock",
 		Proc: "/proc", LSM: "/sys/kernel/security/lsm", Falco: "/etc/falco",
-		Timeout: 15 * time.Second, MaxFolders: 100_000,
+		Timeout: 15 * time.Second, MaxFolders: 20_000,
 	}
 }
 
 // Collect asks all probes at once and returns when all have ended, after
-// Options.Timeout at the latest for those that can be cut short. The ends of a
-// context and of that time make facts unknown; there is no error.
+// Options.Timeout and 2 seconds at the latest: a probe that hangs is given up, and
+// its goroutine stays until the kernel lets go of it; of 64 such no more are
+// started. The ends of a context and of that time make facts unknown; there is no
+// error.
 func Collect(ctx context.Context, o Options) scan.Facts {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -61,20 +68,105 @@ func Collect(ctx context.Context, o Options) scan.Facts {
 		o.Settings = path.Join(state, openclaw.ConfigName)
 	}
 	var each sync.WaitGroup
-	each.Go(func() { f.Settings = fact(openclaw.ReadConfig(o.Settings)) })
-	each.Go(func() { f.EnvFile = fact(envFile(path.Join(state, ".env"))) })
-	each.Go(func() { f.Files, f.Secrets = lookAtFiles(ctx, o) })
-	each.Go(func() { f.Audit = fact(auditRules()) })
-	each.Go(func() { f.Tetragon = fact(tetragonPolicies(ctx, o.Tetragon)) })
-	each.Go(func() { f.Firewall = firewall() })
-	each.Go(func() { f.LSM = fact(SecurityModules(o.LSM)) })
 	each.Go(func() {
-		found, err := containers(ctx, o)
-		f.Containers = fact(found.facts, err)
-		lookAtProcesses(ctx, o, found, &f)
+		f.Settings = bounded(ctx, scan.Unknown, func() scan.Fact[*openclaw.Config] { return fact(settings(o.Settings)) })
 	})
+	each.Go(func() {
+		f.EnvFile = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(envFile(path.Join(state, ".env"))) })
+	})
+	each.Go(func() {
+		s := bounded(ctx, unseen, func() seen { return lookAtFiles(ctx, o) })
+		f.Files, f.Secrets, f.Missed = s.files, s.secrets, s.missed
+	})
+	each.Go(func() { f.Audit = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(auditRules()) }) })
+	each.Go(func() { f.Tetragon = fact(tetragonPolicies(ctx, o.Tetragon)) })
+	each.Go(func() {
+		f.Firewall = bounded(ctx, func(why string) scan.Firewall {
+			chains := scan.Unknown[map[string][]string](why)
+			return scan.Firewall{V4: chains, V6: chains, NFT: scan.Unknown[[]scan.Table](why)}
+		}, firewall)
+	})
+	each.Go(func() {
+		f.LSM = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(SecurityModules(o.LSM)) })
+	})
+	var running scan.Facts
+	each.Go(func() { running = whatRuns(ctx, o) })
 	each.Wait()
+	f.Containers, f.Processes, f.Falco = running.Containers, running.Processes, running.Falco
+	f.Listeners, f.Connections = running.Listeners, running.Connections
 	return f
+}
+
+// whatRuns asks Docker, for half of the time at most, and then looks at processes.
+func whatRuns(ctx context.Context, o Options) scan.Facts {
+	asking, cancel := context.WithTimeout(ctx, o.Timeout/2)
+	found, err := containers(asking, o)
+	cancel()
+	containers := fact(found.facts, err)
+	f := bounded(ctx, func(why string) scan.Facts {
+		return scan.Facts{
+			Processes: scan.Unknown[[]scan.Process](why), Falco: scan.Unknown[scan.Falco](why),
+			Listeners: scan.Unknown[[]netip.AddrPort](why), Connections: scan.Unknown[[]scan.Connection](why),
+		}
+	}, func() (f scan.Facts) {
+		lookAtProcesses(ctx, o, found, &f)
+		return f
+	})
+	f.Containers = containers
+	return f
+}
+
+const (
+	// grace is what a probe may take after its time, to give what it has.
+	grace = 2 * time.Second
+	// maxHanging bounds the probes that never came back.
+	maxHanging = 64
+)
+
+// hanging are the probes that run, those that were given up among them.
+var hanging atomic.Int64
+
+// bounded runs a probe and gives it up where it does not end with ctx: a read of
+// a process's memory or of a file takes as long as an agent likes, if it serves
+// the pages or the file system by FUSE.
+func bounded[T any](ctx context.Context, unknown func(why string) T, probe func() T) T {
+	if hanging.Add(1) > maxHanging {
+		hanging.Add(-1)
+		return unknown("earlier probes hang")
+	}
+	done := make(chan T, 1)
+	go func() {
+		defer hanging.Add(-1)
+		done <- probe()
+	}()
+	select {
+	case v := <-done:
+		return v
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case v := <-done:
+		return v
+	case <-late.C:
+		return unknown("it hangs")
+	}
+}
+
+// settings reads openclaw.json, and follows no link out of its folder.
+func settings(at string) (*openclaw.Config, error) {
+	folder, err := os.OpenRoot(path.Dir(at))
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	if info, err := folder.Stat(path.Base(at)); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() { // to open a device may do something
+		return nil, fmt.Errorf("%s is no file but %s", at, info.Mode().Type())
+	}
+	return openclaw.ReadConfigIn(folder, path.Base(at), at)
 }
 
 // fact makes one of what a probe gave.

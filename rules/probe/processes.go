@@ -38,12 +38,14 @@ func lookAtProcesses(ctx context.Context, o Options, found boxes, f *scan.Facts)
 		f.Connections = scan.Unknown[[]scan.Connection](reason(err))
 		return
 	}
-	f.Falco = fact(falco(o, all))
 	ours := belonging(all, found)
 	out := []scan.Process{}
+	agents := map[int]bool{}
 	for _, p := range ours {
 		out = append(out, p.Process)
+		agents[p.PID] = true
 	}
+	f.Falco = fact(falco(o, all, agents))
 	f.Processes = scan.Of(out)
 	lookAtSockets(ctx, o, ours, found, f)
 }
@@ -91,16 +93,25 @@ func belonging(all []row, found boxes) []process {
 			gateways[r.proc.PID] = true
 		}
 	}
+	known := map[int]bool{0: false}
 	below := func(pid int) bool {
-		for range len(parent) { // a table that is read while it changes may have a ring
-			if gateways[pid] {
-				return true
+		var way []int
+		at := pid
+		for {
+			is, ok := known[at]
+			if !ok {
+				is = gateways[at]
+				way = append(way, at)
+				known[at] = is // a table that is read while it changes may have a ring
 			}
-			if pid = parent[pid]; pid == 0 {
-				break
+			if ok || is {
+				for _, p := range way {
+					known[p] = is
+				}
+				return is
 			}
+			at = parent[at]
 		}
-		return false
 	}
 	var out []process
 	for _, r := range all {
@@ -153,12 +164,13 @@ func envNames(env []string) []string {
 }
 
 // falco finds Falco's process and the rules in its files, those of this machine
-// and those that a Falco in a container sees.
-func falco(o Options, all []row) (scan.Falco, error) {
+// and those that a Falco in a container sees. A process may call itself falco, so
+// none of an agent is one, nor one without root's rights.
+func falco(o Options, all []row, agents map[int]bool) (scan.Falco, error) {
 	var out scan.Falco
 	folders := []string{o.Falco}
 	for _, r := range all {
-		if r.comm == "falco" {
+		if r.comm == "falco" && !agents[r.proc.PID] && ofRoot(r.proc) {
 			out.Running = true
 			folders = append(folders, filepath.Join(o.Proc, fmt.Sprint(r.proc.PID), "root/etc/falco"))
 		}
@@ -181,4 +193,9 @@ func falco(o Options, all []row) (scan.Falco, error) {
 	}
 	out.Rules = slices.Sorted(maps.Keys(names))
 	return out, nil
+}
+
+func ofRoot(p procfs.Proc) bool {
+	status, err := p.NewStatus()
+	return err == nil && status.UIDs[1] == 0
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -23,6 +24,10 @@ const (
 	minSecret = 8
 	// maxDepth bounds how deep JSON is looked into.
 	maxDepth = 32
+	// maxField bounds the name of a place in a file, in bytes, and maxSecrets the
+	// places of one file: keys are as long and as many as who writes it likes.
+	maxField   = 512
+	maxSecrets = 1000
 )
 
 // secretKey matches the keys under which OpenClaw and its plugins keep secrets.
@@ -32,11 +37,15 @@ var secretKey = regexp.MustCompile(`(?i)^(key|.*api[-_]?key|.*token|access|refre
 // of a key.
 var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
+// variableName matches what a .env may call a variable.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,254}$`)
+
 // secretReader collects where secrets stand. It keeps no value: the key of its
 // marks is made anew for each.
 type secretReader struct {
 	key   []byte
 	found scan.Secrets
+	here  int // of found, in the file that is read
 }
 
 func newSecretReader() *secretReader { return &secretReader{key: newKey()} }
@@ -67,6 +76,7 @@ func (s *secretReader) read(r *os.Root, name string, f scan.File) {
 		s.unread(f.Path, reason(err))
 		return
 	}
+	s.here = 0
 	if base == ".env" {
 		for name, value := range variables(b) {
 			s.add(f, name, value)
@@ -79,9 +89,14 @@ func (s *secretReader) read(r *os.Root, name string, f scan.File) {
 		}
 		s.tree(f, nil, tree)
 	}
+}
+
+// sorted gives what was found, by file and field.
+func (s *secretReader) sorted() scan.Secrets {
 	slices.SortStableFunc(s.found.Found, func(a, b scan.Secret) int {
 		return slices.Compare([]string{a.File, a.Field}, []string{b.File, b.Field})
 	})
+	return s.found
 }
 
 func (s *secretReader) unread(path, why string) {
@@ -105,13 +120,36 @@ func (s *secretReader) tree(f scan.File, keys []string, v any) {
 		}
 	case string:
 		if len(keys) > 0 && secretKey.MatchString(keys[len(keys)-1]) && !variable.MatchString(v) {
-			s.add(f, strings.Join(keys, "."), v)
+			s.add(f, field(keys), v)
 		}
 	}
 }
 
+// field names a place in a file.
+func field(keys []string) string {
+	var out strings.Builder
+	for i, k := range keys {
+		if i > 0 {
+			out.WriteByte('.')
+		}
+		if room := maxField - out.Len(); len(k) > room {
+			out.WriteString(strings.ToValidUTF8(k[:max(room, 0)], "") + "…")
+			break
+		}
+		out.WriteString(k)
+	}
+	return out.String()
+}
+
 func (s *secretReader) add(f scan.File, field, value string) {
 	if len(value) < minSecret || strings.Contains(value, "${") {
+		return
+	}
+	switch s.here++; {
+	case s.here == maxSecrets+1:
+		s.unread(f.Path, fmt.Sprintf("it has more than %d secrets", maxSecrets))
+		return
+	case s.here > maxSecrets:
 		return
 	}
 	mac := hmac.New(sha256.New, s.key)
@@ -128,14 +166,14 @@ func variables(b []byte) map[string]string {
 	for line := range strings.Lines(string(b)) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
 		name, value, ok := strings.Cut(line, "=")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
+		if name = strings.TrimSpace(name); !ok || !variableName.MatchString(name) {
+			continue // what stands in the middle of a value may be a secret itself
 		}
 		value = strings.TrimSpace(value)
 		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 			value = value[1 : n-1]
 		}
-		out[strings.TrimSpace(name)] = value
+		out[name] = value
 	}
 	return out
 }

@@ -109,17 +109,27 @@ func TestChecks(t *testing.T) {
 		{"005", "a process", Facts{Processes: Of([]Process{{PID: 7, Comm: "node"}})}, Fail, "process 7"},
 		{"005", "node", Facts{Containers: Of([]Container{{Name: "c", User: "1000"}}), Processes: Of([]Process{{UID: 1000}})}, Pass, "2"},
 
+		{"005", "containers that nobody could see", Facts{
+			Deployment: with(func(d *deployment.Deployment) { d.Agents[0].Containers = []deployment.Container{{Name: "c"}} }),
+			Processes:  Of([]Process{{UID: 1000}}),
+		}, NotKnown, "nobody looked"},
 		{"006", "seen open", Facts{Settings: parsed(t, `{gateway:{bind:"loopback"}}`), Listeners: Of([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:18789")})}, Fail, "0.0.0.0"},
 		{"006", "loopback", Facts{Settings: parsed(t, `{gateway:{bind:"loopback"}}`)}, Pass, "loopback"},
 		{"006", "lan", Facts{Settings: parsed(t, `{gateway:{bind:"lan"}}`)}, Fail, "lan"},
 		{"006", "unset in a container", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{{Name: "gw"}})}, Fail, "every address"},
-		{"006", "unset on the host", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{})}, Pass, "on the host"},
+		{"006", "unset, seen on loopback", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{}), Listeners: Of([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:18789")})}, Pass, "127.0.0.1"},
+		{"006", "unset, no container of the description's", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{})}, NotKnown, "in a container is every address"},
+		{"006", "auto, seen on loopback", Facts{Settings: parsed(t, `{gateway:{bind:"auto"}}`), Containers: Of([]Container{}), Listeners: Of([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:18789")})}, Pass, "127.0.0.1"},
+		{"006", "in another file", Facts{Settings: parsed(t, `{gateway:{$include:"./x"}}`), Containers: Of([]Container{{Name: "gw"}})}, NotKnown, ""},
+		{"006", "on the internet", Facts{Settings: parsed(t, `{gateway:{bind:"loopback",tailscale:{mode:"funnel"}}}`)}, Fail, "funnel"},
+		{"006", "a zone of escapes", Facts{Settings: parsed(t, `{gateway:{bind:"custom",customBindHost:"::1%\u001b[31m"}}`)}, Pass, `\x1b[31m`},
 		{"006", "unset, who knows where", Facts{Settings: parsed(t, `{}`)}, NotKnown, "nobody looked"},
 		{"006", "custom, loopback", Facts{Settings: parsed(t, `{gateway:{bind:"custom",customBindHost:"::1"}}`)}, Pass, "::1"},
 		{"006", "custom", Facts{Settings: parsed(t, `{gateway:{bind:"custom",customBindHost:"10.0.0.1"}}`)}, Fail, "10.0.0.1"},
 
 		{"007", "unset in a container", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{{Name: "gw"}})}, Fail, "unset"},
-		{"007", "on the host", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{})}, NotApplicable, "host"},
+		{"007", "on the host", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{}), Listeners: Of([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:18789")})}, NotApplicable, "host"},
+		{"007", "who knows where", Facts{Settings: parsed(t, `{}`), Containers: Of([]Container{})}, NotKnown, "not known"},
 		{"007", "set", Facts{Settings: parsed(t, `{gateway:{bind:"lan"}}`)}, Pass, "lan"},
 
 		{"008", "none", Facts{Settings: parsed(t, `{gateway:{auth:{mode:"none"}}}`)}, Fail, "none"},
@@ -157,6 +167,18 @@ func TestChecks(t *testing.T) {
 		{"011", "first scan", Facts{Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "1"}})}, NotKnown, "1 files are known from now on"},
 		{"011", "same", Facts{Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "1"}}), Before: Of(map[string]string{"/SOUL.md": "1"})}, Pass, "none changed"},
 		{"011", "changed", Facts{Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "2"}}), Before: Of(map[string]string{"/SOUL.md": "1"})}, Fail, "/SOUL.md was changed"},
+		{"011", "in a folder that was missed", Facts{
+			Files: Of([]File{}), Before: Of(map[string]string{"/w/SOUL.md": "1"}), Missed: []Missed{{"/w", "too deep"}},
+		}, NotKnown, "not all of /w was looked at: too deep"},
+		{"011", "beside one that was missed", Facts{
+			Files: Of([]File{{Path: "/v/SOUL.md", Kind: Cognitive, Hash: "2"}}), Before: Of(map[string]string{"/v/SOUL.md": "1"}), Missed: []Missed{{"/w", "too deep"}},
+		}, Fail, "/v/SOUL.md was changed"},
+		{"011", "became a link", Facts{
+			Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "2", HashWhy: "a link"}}), Before: Of(map[string]string{"/SOUL.md": "1"}),
+		}, Fail, "/SOUL.md was changed"},
+		{"011", "is a link", Facts{
+			Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, Hash: "2", HashWhy: "a link"}}), Before: Of(map[string]string{"/SOUL.md": "2"}),
+		}, NotKnown, "a link"},
 		{"011", "unreadable", Facts{Files: Of([]File{{Path: "/SOUL.md", Kind: Cognitive, HashWhy: "denied"}}), Before: Of(map[string]string{"/SOUL.md": "1"})}, NotKnown, "denied"},
 
 		{"012", "shared", Facts{Secrets: Of(Secrets{Found: []Secret{{"m", "main", "/a", "key"}, {"m", "support", "/b", "key"}}})}, Fail, "/a at key, /b at key"},
@@ -164,8 +186,10 @@ func TestChecks(t *testing.T) {
 		{"012", "a database", Facts{Secrets: Of(Secrets{Unread: []string{"/a.sqlite: not read"}})}, NotKnown, "sqlite"},
 		{"013", "a key", Facts{Files: Of([]File{{Path: "/m/models.json", Kind: Models}}), Secrets: Of(Secrets{Found: []Secret{{"m", "main", "/m/models.json", "p.apiKey"}}})}, Fail, "p.apiKey"},
 		{"013", "broken", Facts{Files: Of([]File{{Path: "/m/models.json", Kind: Models}}), Secrets: Of(Secrets{Unread: []string{"/m/models.json: it is not JSON"}})}, NotKnown, "not JSON"},
+		{"013", "missed", Facts{Files: Of([]File{}), Secrets: Of(Secrets{}), Missed: []Missed{{"/w", "too deep"}}}, NotKnown, "/w"},
 		{"013", "clean", Facts{Files: Of([]File{{Path: "/m/models.json", Kind: Models}}), Secrets: Of(Secrets{})}, Pass, "none"},
 		{"014", "left over", Facts{Files: Of([]File{{Path: "/x.migrated", Kind: Leftover}})}, Fail, "/x.migrated"},
+		{"014", "missed", Facts{Files: Of([]File{}), Missed: []Missed{{"/w", "too deep"}}}, NotKnown, "/w"},
 		{"014", "none", Facts{Files: Of([]File{})}, Pass, "none"},
 
 		{"015", "the default", Facts{Settings: parsed(t, `{}`)}, Fail, "tools.exec.security is unset, which means full"},
@@ -174,6 +198,9 @@ func TestChecks(t *testing.T) {
 		{"015", "open for one, old", Facts{Settings: parsed(t, `{tools:{exec:{security:"deny"}},agents:{list:[{id:"main",tools:{exec:{security:"full"}}}]}}`)}, Fail, "tools.exec.security of agent main"},
 		{"015", "by mode", Facts{Settings: parsed(t, `{tools:{exec:{mode:"ask",security:"full"}}}`)}, Pass, "mode is ask"},
 		{"015", "by mode, open", Facts{Settings: parsed(t, `{tools:{exec:{mode:"full",security:"deny"}}}`)}, Fail, "mode is full"},
+		{"015", "by mode, which the old one does not know", Facts{Settings: parsed(t, `{meta:{lastTouchedVersion:"2026.3.13"},tools:{exec:{mode:"ask"}}}`)}, Fail, "security is unset"},
+		{"015", "by mode, and it is known", Facts{Settings: parsed(t, `{meta:{lastTouchedVersion:"2026.9.6"},tools:{exec:{mode:"ask"}}}`)}, Pass, "mode is ask"},
+		{"015", "by mode for all, open for one", Facts{Settings: parsed(t, `{tools:{exec:{mode:"deny"}},agents:{entries:{main:{tools:{exec:{security:"full"}}}}}}`)}, Fail, "security of agent main is full"},
 		{"015", "by a variable", Facts{Settings: parsed(t, `{tools:{exec:{security:"${X}"}}}`)}, NotKnown, "${X}"},
 		{"015", "another form", Facts{Settings: parsed(t, `{tools:{exec:{security:"deny"}},agents:{entries:{main:{tools:7}}}}`)}, NotKnown, "agents.entries.main.tools"},
 		{"015", "another file", Facts{Settings: parsed(t, `{$include:"./x",tools:{exec:{security:"deny"}}}`)}, NotKnown, "$include"},
@@ -198,6 +225,8 @@ func TestChecks(t *testing.T) {
 		{"022", "open", Facts{Settings: parsed(t, `{channels:{telegram:{dmPolicy:"open"}}}`)}, Fail, "channels.telegram.dmPolicy is open"},
 		{"022", "another form", Facts{Settings: parsed(t, `{channels:{telegram:{dmPolicy:7}}}`)}, NotKnown, "channels.telegram.dmPolicy"},
 		{"022", "groups by default", Facts{Settings: parsed(t, `{channels:{defaults:{groupPolicy:"open"},telegram:{}}}`)}, Fail, "means open"},
+		{"022", "a list with everybody", Facts{Settings: parsed(t, `{channels:{telegram:{dmPolicy:"allowlist",allowFrom:["*"]}}}`)}, Fail, "allowFrom is open to everybody"},
+		{"022", "a default with escapes", Facts{Settings: parsed(t, `{channels:{defaults:{groupPolicy:"\u001b[31m"},telegram:{}}}`)}, Fail, `means "\x1b[31m"`},
 		{"022", "switched off", Facts{Settings: parsed(t, `{channels:{telegram:{enabled:false,dmPolicy:"open"}}}`)}, NotApplicable, "no channel"},
 		{"022", "the defaults", Facts{Settings: parsed(t, `{channels:{telegram:{}}}`)}, Pass, "pairing"},
 		{"023", "empty", Facts{Settings: parsed(t, `{plugins:{allow:[]}}`)}, Fail, "empty"},

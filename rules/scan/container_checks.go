@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
 
 // socketNotMounted looks for runtimes' sockets and for folders above them.
@@ -66,8 +68,18 @@ func notRoot(f *Facts) Result {
 			}
 		}
 	}
+	if !f.Containers.Known && len(root) == 0 && describesContainers(f) {
+		return unknown("containers: " + f.Containers.why())
+	}
 	if seen == 0 {
 		return unknown("containers: "+f.Containers.whyNone(0), "processes: "+f.Processes.whyNone(0))
 	}
 	return failIf(root, fmt.Sprintf("none of the %d that were seen does", seen))
+}
+
+// describesContainers says whether the description names a container.
+func describesContainers(f *Facts) bool {
+	d := f.Deployment
+	return d.Gateway.Container.ID+d.Gateway.Container.Name != "" ||
+		slices.ContainsFunc(d.Agents, func(a deployment.Agent) bool { return len(a.Containers) > 0 })
 }

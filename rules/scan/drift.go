@@ -94,14 +94,14 @@ func changes(before, now map[string]string) []change {
 	for _, p := range slices.Sorted(maps.Keys(now)) {
 		switch then, ok := before[p]; {
 		case !ok:
-			out = append(out, change{p, "was added"})
+			out = append(out, change{PathOf(p), "was added"})
 		case then != now[p]:
-			out = append(out, change{p, "was changed"})
+			out = append(out, change{PathOf(p), "was changed"})
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(before)) {
 		if _, ok := now[p]; !ok {
-			out = append(out, change{p, "was removed"})
+			out = append(out, change{PathOf(p), "was removed"})
 		}
 	}
 	slices.SortFunc(out, func(a, b change) int { return strings.Compare(a.path, b.path) })

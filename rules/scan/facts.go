@@ -53,6 +53,8 @@ type Facts struct {
 	Processes  Fact[[]Process]
 	Files      Fact[[]File]
 	Secrets    Fact[Secrets]
+	// Missed are the folders of which not everything is in Files and Secrets.
+	Missed []Missed
 
 	// Audit has the rules in the kernel, each as auditctl -l shows it.
 	Audit    Fact[[]string]
@@ -128,9 +130,18 @@ type File struct {
 	World bool
 	// Readers are those of the agents' uids that may read it.
 	Readers []int
-	// Hash is the SHA-256 of a cognitive file, in hex. Empty: not read, HashWhy says
-	// why.
+	// Hash is the SHA-256 of what is known of a cognitive file, in hex: of its content,
+	// or of where it leads, if it is a link. HashWhy says why there is none, or why it
+	// does not tell all.
 	Hash, HashWhy string
+}
+
+// Missed is a folder that could not be looked into, or not to its end.
+type Missed struct {
+	// Under is its path on the host, absolute.
+	Under string
+	// Why not, a clause.
+	Why string
 }
 
 // Secrets are the secrets found in files of agents, without their values.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
@@ -51,11 +52,13 @@ func filesClosed(f *Facts, kind Kind) Result {
 			}
 		}
 	}
-	if n == 0 {
-		return notApplicable("there is no such file")
-	}
-	if len(open) > 0 {
+	switch {
+	case len(open) > 0:
 		return fail(open...)
+	case len(f.Missed) > 0:
+		return unknown(missed(f)...)
+	case n == 0:
+		return notApplicable("there is no such file")
 	}
 	return apart(f, uids, byUID, n)
 }
@@ -136,7 +139,7 @@ func cognitiveAsBefore(f *Facts) Result {
 	if !f.Files.Known {
 		return unknown("files: " + f.Files.why())
 	}
-	now, unread := hashes(f.Files.Value, f.Before.Value)
+	now, unread := hashes(f, f.Before.Value)
 	if !f.Before.Known {
 		return unknown(fmt.Sprintf("%d files are known from now on; before: %s", len(now), f.Before.why()))
 	}
@@ -156,22 +159,57 @@ func cognitiveAsBefore(f *Facts) Result {
 }
 
 // hashes gives those of the cognitive files, and what could not be read: that
-// keeps the hash it had before.
-func hashes(files []File, before map[string]string) (known map[string]string, unread []string) {
+// keeps the hash it had before, and so does what may be in a folder that was not
+// looked into.
+func hashes(f *Facts, before map[string]string) (known map[string]string, unread []string) {
 	known = map[string]string{}
-	for _, f := range files {
-		switch {
-		case f.Kind&Cognitive == 0:
-		case f.Hash == "":
-			unread = append(unread, Name(f.Path)+": "+cmp.Or(f.HashWhy, "not read"))
-			if then, ok := before[f.Path]; ok {
-				known[f.Path] = then
-			}
-		default:
-			known[f.Path] = f.Hash
+	for _, file := range f.Files.Value {
+		if file.Kind&Cognitive == 0 {
+			continue
+		}
+		key := text(file.Path)
+		if file.Hash == "" || file.HashWhy != "" {
+			unread = append(unread, Name(file.Path)+": "+cmp.Or(file.HashWhy, "not read"))
+		}
+		if file.Hash != "" {
+			known[key] = file.Hash
+		} else if then, ok := before[key]; ok {
+			known[key] = then
 		}
 	}
-	return known, unread
+	for key, then := range before {
+		under := func(m Missed) bool { return strings.HasPrefix(PathOf(key), m.Under+"/") }
+		if _, ok := known[key]; !ok && slices.ContainsFunc(f.Missed, under) {
+			known[key] = then
+		}
+	}
+	return known, append(unread, missed(f)...)
+}
+
+// text gives a path as JSON can hold it. One that is not UTF-8 is quoted; no other
+// path begins with a quote.
+func text(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	return strconv.Quote(path)
+}
+
+// PathOf gives the path of a key of [Report.Cognitive].
+func PathOf(key string) string {
+	if path, err := strconv.Unquote(key); err == nil {
+		return path
+	}
+	return key
+}
+
+// missed says which folders were not looked into.
+func missed(f *Facts) []string {
+	var out []string
+	for _, m := range f.Missed {
+		out = append(out, "not all of "+Name(m.Under)+" was looked at: "+m.Why)
+	}
+	return short(out)
 }
 
 // secretsApart compares by marks.
@@ -188,6 +226,8 @@ func secretsApart(f *Facts) Result {
 		return fail(found...)
 	case len(f.Deployment.Agents) == 1:
 		return notApplicable("there is one agent")
+	case len(f.Missed) > 0:
+		return unknown(missed(f)...)
 	case len(f.Secrets.Value.Unread) > 0:
 		return unknown(short(f.Secrets.Value.Unread)...)
 	case len(f.Secrets.Value.Found) == 0:
@@ -239,7 +279,7 @@ func noKeysInModels(f *Facts) Result {
 			models[file.Path] = true
 		}
 	}
-	if len(models) == 0 {
+	if len(models)+len(f.Missed) == 0 {
 		return notApplicable("there is no models.json")
 	}
 	var found []string
@@ -254,6 +294,9 @@ func noKeysInModels(f *Facts) Result {
 				return unknown(u)
 			}
 		}
+		if len(f.Missed) > 0 {
+			return unknown(missed(f)...)
+		}
 	}
 	return failIf(found, fmt.Sprintf("%d files, none has one", len(models)))
 }
@@ -267,6 +310,9 @@ func noLeftovers(f *Facts) Result {
 		if file.Kind&Leftover != 0 {
 			found = append(found, Name(file.Path))
 		}
+	}
+	if len(found) == 0 && len(f.Missed) > 0 {
+		return unknown(missed(f)...)
 	}
 	return failIf(found, "none was found")
 }

@@ -22,7 +22,9 @@ func gatewayContained(f *Facts) bool {
 
 // bind gives gateway.bind as configured.
 func bind(f *Facts) (value string, known bool) {
-	if f.Settings.Known && !slices.ContainsFunc(f.Settings.Value.Odd, func(k string) bool { return k == "$include" || strings.HasPrefix("gateway.bind", k) }) {
+	if f.Settings.Known && !slices.ContainsFunc(f.Settings.Value.Odd, func(k string) bool {
+		return k == "$include" || k == "gateway.$include" || strings.HasPrefix("gateway.bind", k)
+	}) {
 		if b := f.Settings.Value.Gateway.Bind; b != nil {
 			return *b, true
 		}
@@ -40,6 +42,9 @@ func loopbackOnly(f *Facts) Result {
 			open = append(open, "it listens on "+l.String())
 		}
 	}
+	if s := f.Settings.Value; s != nil && s.Gateway.Tailscale.Mode != nil && *s.Gateway.Tailscale.Mode == "funnel" {
+		open = append(open, "gateway.tailscale.mode is funnel, by which the whole internet reaches it")
+	}
 	set, known := bind(f)
 	switch {
 	case len(open) > 0:
@@ -52,15 +57,20 @@ func loopbackOnly(f *Facts) Result {
 		return pass("gateway.bind is loopback")
 	case set == "custom":
 		return customBind(f)
-	case set == "" && !gatewayContained(f):
-		if !f.Containers.Known {
-			return unknown("gateway.bind is unset, which is loopback on the host and every address in a container; containers: " + f.Containers.why())
-		}
-		return pass("gateway.bind is unset, which is loopback on the host")
-	case set == "":
+	case set == "" && gatewayContained(f):
 		return fail("gateway.bind is unset, which in a container means every address")
-	case set == "auto" && !gatewayContained(f):
-		return unknown("gateway.bind is auto, and no process was seen that listens")
+	case (set == "" || set == "auto") && !gatewayContained(f):
+		// That none was found does not say that it is in none: which is the gateway's may
+		// not be known, or it may not run.
+		how := "gateway.bind is unset"
+		if set != "" {
+			how = "gateway.bind is auto"
+		}
+		if len(f.Listeners.Value) > 0 {
+			return pass(fmt.Sprintf("%s, and it listens on %s", how, f.Listeners.Value[0]))
+		}
+		return unknown(how+", which in a container is every address", "no process was seen that listens: "+f.Listeners.why(),
+			"containers: "+f.Containers.whyNone(len(f.Containers.Value)))
 	}
 	return fail("gateway.bind is " + Name(set))
 }
@@ -71,7 +81,7 @@ func customBind(f *Facts) Result {
 		host = *c.Gateway.CustomBindHost
 	}
 	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().IsLoopback() {
-		return pass("gateway.customBindHost is " + host)
+		return pass("gateway.customBindHost is " + Name(host)) // its zone may be anything
 	}
 	return fail("gateway.bind is custom and gateway.customBindHost is " + Name(host))
 }
@@ -85,10 +95,11 @@ func bindIsSet(f *Facts) Result {
 		return fail("gateway.bind is unset, and the gateway runs in a container")
 	case !known:
 		return unknown("openclaw.json: " + f.Settings.why())
-	case !f.Containers.Known:
-		return unknown("containers: " + f.Containers.why())
+	case len(f.Listeners.Value) > 0 && !slices.ContainsFunc(f.Listeners.Value, func(l netip.AddrPort) bool { return !l.Addr().Unmap().IsLoopback() }):
+		return notApplicable("the gateway does not take every address, so it runs on the host")
 	}
-	return notApplicable("the gateway runs on the host")
+	return unknown("it is not known whether the gateway runs in a container: "+f.Containers.whyNone(len(f.Containers.Value)),
+		"no process was seen that listens: "+f.Listeners.why())
 }
 
 var authAsked = settings(func(_ *Facts, c *openclaw.Config) Result {

@@ -28,7 +28,8 @@ type Report struct {
 	// AgentDataPath says of which deployment it is.
 	AgentDataPath string    `json:"agentDataPath"`
 	Audit         []Finding `json:"audit"`
-	// Cognitive has the hashes of the files that are read into prompts, by path.
+	// Cognitive has the hashes of the files that are read into prompts, by path; one
+	// that is not UTF-8 is quoted as Go does it.
 	Cognitive map[string]string `json:"cognitive,omitzero"`
 	// Duplicates has the secrets that several agents share, by their places;
 	// Egress the connections outside the allow list. No secret is kept in any form.
@@ -52,7 +53,7 @@ func New(f *Facts, before *Report) Report {
 		})
 	}
 	if f.Files.Known {
-		r.Cognitive, _ = hashes(f.Files.Value, f.Before.Value)
+		r.Cognitive, _ = hashes(f, f.Before.Value)
 		r.CognitiveKnown = true
 	}
 	if f.Secrets.Known {
@@ -60,6 +61,9 @@ func New(f *Facts, before *Report) Report {
 			r.Duplicates = append(r.Duplicates, d.String())
 		}
 		r.DuplicatesKnown = true
+		if len(f.Missed) > 0 && before != nil { // they may be there yet
+			r.Duplicates = append(r.Duplicates, without(before.Duplicates, r.Duplicates)...)
+		}
 	}
 	if f.Connections.Known {
 		r.Egress, _ = violations(f)

@@ -62,6 +62,9 @@ func (r *Report) Save(path string) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(b) >= maxReport { // the next scan could not read it
+		return fmt.Errorf("the report has %d bytes, at most %d can be kept", len(b), maxReport-1)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".scan-*") // with mode 0600
 	if err != nil {
 		return err

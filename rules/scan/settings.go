@@ -32,7 +32,7 @@ func (v value) String() string {
 		key += " of agent " + Name(v.agent)
 	}
 	if v.is == nil {
-		return fmt.Sprintf("%s is unset, which means %s", key, v.unset)
+		return fmt.Sprintf("%s is unset, which means %s", key, Name(v.unset))
 	}
 	return fmt.Sprintf("%s is %s", key, Name(*v.is))
 }

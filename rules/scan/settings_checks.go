@@ -3,6 +3,8 @@ package scan
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/guard0-ai/g0-sidecar/rules/openclaw"
 )
@@ -32,24 +34,48 @@ var (
 	pluginsListed   = settings(plugins, "plugins")
 )
 
-// exec judges tools.exec.security or .ask. Where tools.exec.mode is set, it is
-// what OpenClaw goes by; of its values deny, allowlist and ask let nothing run
-// that nobody allowed.
+// exec judges tools.exec.security or .ask. Where tools.exec.mode is set for the same
+// agents, it is what OpenClaw goes by since it knows it; of its values deny,
+// allowlist and ask let nothing run that nobody allowed. Whether a mode for all
+// stands over what one agent has in the older keys was not tried: both are judged.
 func exec(c *openclaw.Config, key, unset string, of func(openclaw.Tools) *string, ok ...string) Result {
 	mode := ofTools(c, "tools.exec.mode", "", func(t openclaw.Tools) *string { return t.Exec.Mode })
 	set := map[string]bool{}
 	var values []value
+	if !knowsMode(c) {
+		mode = nil
+	}
 	for _, v := range mode {
 		if set[v.agent] = v.is != nil; v.is != nil {
 			values = append(values, v)
 		}
 	}
 	for _, v := range ofTools(c, key, unset, of) {
-		if !set[v.agent] && !set[""] {
+		if !set[v.agent] {
 			values = append(values, v)
 		}
 	}
 	return closed(values, append(slices.Clone(ok), "deny", "allowlist", "ask")...)
+}
+
+// withoutMode is the last release that was seen not to know tools.exec.mode.
+var withoutMode = []int{2026, 3, 13}
+
+// knowsMode says whether the OpenClaw that wrote the file does. One that does not
+// say which it is counts as new.
+func knowsMode(c *openclaw.Config) bool {
+	if c.Meta.LastTouchedVersion == nil {
+		return true
+	}
+	var is []int
+	for part := range strings.SplitSeq(*c.Meta.LastTouchedVersion, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			break // what follows a dash
+		}
+		is = append(is, n)
+	}
+	return len(is) < len(withoutMode) || slices.Compare(is, withoutMode) > 0
 }
 
 func sandbox(c *openclaw.Config) Result {
@@ -77,6 +103,9 @@ func channels(_ *Facts, c *openclaw.Config) Result {
 		ch := c.Channels.ByName[name]
 		if ch.Enabled == nil || *ch.Enabled {
 			at := "channels." + Name(name)
+			if slices.Contains(ch.AllowFrom, "*") && (ch.DMPolicy == nil || *ch.DMPolicy != "disabled") {
+				values = append(values, value{key: at + ".allowFrom", is: new("open to everybody (*)")})
+			}
 			values = append(values,
 				value{key: at + ".dmPolicy", is: ch.DMPolicy, unset: "pairing"}, value{key: at + ".groupPolicy", is: ch.GroupPolicy, unset: group})
 		}
