@@ -178,15 +178,16 @@ func runScan(ctx context.Context, out, trouble io.Writer, dir string, f scanFlag
 			return err
 		}
 	}
-	if err := keepReport(trouble, kept, f.save != "", outcome); err != nil {
-		return err
-	}
 	if f.asJSON {
 		err = s.printJSON(out)
 	} else {
 		err = s.print(out, f.out)
 	}
 	if err != nil {
+		return err
+	}
+	// Last: what was not told is not known to the next scan.
+	if err := keepReport(trouble, kept, f.save != "", outcome); err != nil {
 		return err
 	}
 	return failsOn(scan.Severity(f.failOn), outcome.Report.Audit)

@@ -33,7 +33,8 @@ func Complete(d *deployment.Deployment, running []generate.Container) {
 		a := &d.Agents[i]
 		j := slices.IndexFunc(a.Containers, func(b deployment.Container) bool { return b.ID == c.ID || named(&b, c) })
 		if j < 0 {
-			a.Containers = append(a.Containers, deployment.Container{ID: c.ID, Name: c.Name})
+			// In the gateway's own container more is done than an agent's tools do.
+			a.Containers = append(a.Containers, deployment.Container{ID: c.ID, Name: c.Name, Gateway: d.Gateway.Container.ID == c.ID})
 			continue
 		}
 		a.Containers[j].ID = c.ID

@@ -3,6 +3,8 @@ package upkeep
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -20,11 +22,14 @@ import (
 func Scan(ctx context.Context, o probe.Options, kept string) (found generate.Scan, keep func() error, err error) {
 	before, err := scan.Load(kept, o.Deployment.AgentDataPath)
 	why := ""
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
+		return found, nil, fmt.Errorf("read what the scan before kept: %w", err) // it may be good: nothing goes in its place
+	}
 	if err != nil {
-		// Of another deployment, or broken: it begins anew, which is told as the first.
+		// There is none, or it is of another deployment, or broken: it begins anew.
 		before, why = nil, err.Error()
-		if errors.Is(err, scan.ErrNoReport) {
-			why = scan.ErrNoReport.Error()
+		if !errors.Is(err, scan.ErrNoReport) {
+			found.Blind = append(found.Blind, generate.Blind{Check: "drift", Text: "what scans before knew is not compared with: " + why})
 		}
 	}
 	now := probe.Run(ctx, o, before, why)
@@ -34,6 +39,9 @@ func Scan(ctx context.Context, o probe.Options, kept string) (found generate.Sca
 			found.Failing++
 		case scan.NotKnown:
 			found.Unknown++
+			if before != nil && sawBefore(before, f.ID) {
+				found.Blind = append(found.Blind, generate.Blind{Check: f.ID, Text: f.Title + " is not known any more: " + strings.Join(f.Evidence, "; ")})
+			}
 		}
 	}
 	if before == nil {
@@ -42,6 +50,11 @@ func Scan(ctx context.Context, o probe.Options, kept string) (found generate.Sca
 		found.Drifts = drifts(o.Deployment, *before, now)
 	}
 	return found, func() error { return now.Save(kept) }, nil
+}
+
+// sawBefore says whether the check was looked at in the scan before.
+func sawBefore(before *scan.Report, id string) bool {
+	return slices.ContainsFunc(before.Audit, func(f scan.Finding) bool { return f.ID == id && f.Status != scan.NotKnown })
 }
 
 // drifts gives those between two reports, with the agents and files of what was

@@ -3,6 +3,7 @@ package upkeep
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,5 +55,41 @@ func TestScanFindsCognitiveDrift(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What the scan before kept cannot be read now, is broken, or is of another: the
+// first is an error and the file stays, the others are told.
+func TestScanDoesNotForgetInSilence(t *testing.T) {
+	dir := t.TempDir()
+	d := deployment.Default()
+	d.AgentDataPath = filepath.Join(dir, "agents")
+	d.Agents = []deployment.Agent{{ID: "support"}}
+	must(t, os.MkdirAll(d.AgentDataPath+"/support", 0o755))
+	must(t, os.WriteFile(dir+"/SOUL.md", nil, 0o644))
+	o := probe.DefaultOptions(&d)
+	o.Docker, o.Tetragon, o.Proc, o.Falco = "", "", t.TempDir(), t.TempDir()
+	if found, _, err := Scan(t.Context(), o, dir+"/SOUL.md/x"); err == nil {
+		t.Errorf("cannot be read: %+v", found)
+	}
+	kept := filepath.Join(dir, "scan.json")
+	must(t, os.WriteFile(kept, []byte("{"), 0o600))
+	found, keep, err := Scan(t.Context(), o, kept)
+	must(t, err)
+	if !found.First || len(found.Blind) != 1 || found.Blind[0].Check != "drift" {
+		t.Errorf("broken: %+v", found)
+	}
+	must(t, keep())
+	must(t, os.RemoveAll(d.AgentDataPath))
+	must(t, os.Remove(dir+"/SOUL.md"))
+	d.StatePath = dir + "/gone"
+	found, _, err = Scan(t.Context(), o, kept)
+	must(t, err)
+	var blind []string
+	for _, b := range found.Blind {
+		blind = append(blind, b.Check)
+	}
+	if !slices.Contains(blind, "G0-AUD-011") && !slices.Contains(blind, "G0-AUD-014") {
+		t.Errorf("blind: %+v", found.Blind)
 	}
 }

@@ -195,6 +195,17 @@ func TestRestlessContainers(t *testing.T) {
 	})
 }
 
+// The container of a gateway with one agent is that agent's too, and stays a
+// gateway's: what enforces spares its normal work.
+func TestCompleteKnowsTheGateway(t *testing.T) {
+	d := deployment.Deployment{Agents: []deployment.Agent{{ID: "main"}}, Gateway: deployment.Gateway{Container: deployment.Container{Name: "gw"}}}
+	Complete(&d, []generate.Container{{ID: "a", Name: "gw", Agent: event.Agent{ID: "main", Gateway: "main"}}})
+	want := []deployment.Container{{ID: "a", Name: "gw", Gateway: true}}
+	if diff := cmp.Diff(want, d.Agents[0].Containers); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestComplete(t *testing.T) {
 	d := deployment.Deployment{
 		Agents: []deployment.Agent{

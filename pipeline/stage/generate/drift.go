@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,6 +42,15 @@ type Scan struct {
 	Drifts []Drift `json:"drifts,omitzero"`
 	// More are drifts that are not in Drifts.
 	More int `json:"more,omitzero"`
+	// Blind are checks that could be looked at before and cannot now.
+	Blind []Blind `json:"blind,omitzero"`
+}
+
+// Blind is a check that can no longer be looked at.
+type Blind struct {
+	Check string `json:"check"`
+	// Text says why. Names in it may be an attacker's.
+	Text string `json:"text"`
 }
 
 // Drift is one difference to the scan before.
@@ -59,13 +69,44 @@ type Drift struct {
 
 // Encode gives the JSON of a scan, at most [MaxDrifts] of its drifts.
 func (s Scan) Encode() (jsontext.Value, error) {
-	if n := len(s.Drifts) - MaxDrifts; n > 0 {
-		s.Drifts, s.More = s.Drifts[:MaxDrifts], s.More+n
-	}
+	told := fair(s.Drifts)
+	s.Drifts, s.More = told, s.More+len(s.Drifts)-len(told)
 	for i := range s.Drifts {
 		s.Drifts[i].Text = event.Clean(s.Drifts[i].Text, maxText)
 	}
+	s.Blind = slices.Clone(s.Blind[:min(len(s.Blind), MaxDrifts)])
+	for i := range s.Blind {
+		s.Blind[i].Text = event.Clean(s.Blind[i].Text, maxText)
+	}
 	return json.Marshal(s, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// fair gives [MaxDrifts] of many, in their order: of each kind and agent the first,
+// then the second and so on. An agent that changes files without end hides nothing
+// of another.
+func fair(all []Drift) []Drift {
+	if len(all) <= MaxDrifts {
+		return slices.Clone(all)
+	}
+	type whose struct{ kind, agent string }
+	rank := make([]int, len(all))
+	seen := map[whose]int{}
+	for i, d := range all {
+		rank[i] = seen[whose{d.Kind, d.Agent}]
+		seen[whose{d.Kind, d.Agent}]++
+	}
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank[a], rank[b]) })
+	order = order[:MaxDrifts]
+	slices.Sort(order)
+	out := make([]Drift, 0, MaxDrifts)
+	for _, i := range order {
+		out = append(out, all[i])
+	}
+	return out
 }
 
 // driftData is the Data of drift.detected.
@@ -84,8 +125,10 @@ func (s *Stage) report(ev *event.Event) []*event.Event {
 		return []*event.Event{d}
 	}
 	var out []*event.Event
+	n := 0
 	add := func(typ string, who event.Agent, sev event.Severity, text string, data driftData) *event.Event {
-		d := ev.Derive(Name, typ, "drift-"+strconv.Itoa(len(out)+1))
+		n++
+		d := ev.Derive(Name, typ, "drift-"+strconv.Itoa(n))
 		d.Agent, d.Severity, d.Message = who, sev, text
 		d.Data, _ = json.Marshal(data) // strings and a number have a JSON
 		out = append(out, d)
@@ -111,6 +154,11 @@ func (s *Stage) report(ev *event.Event) []*event.Event {
 	if scan.More > 0 {
 		add(event.TypeDriftDetected, event.Agent{}, event.SeverityHigh, fmt.Sprintf("%d more differences to the scan before", scan.More),
 			driftData{Kind: KindMore, Count: uint64(scan.More)})
+	}
+	for i, b := range scan.Blind[:min(len(scan.Blind), MaxDrifts)] {
+		d := ev.Derive(Name, event.TypeCoverageLost, "blind-"+strconv.Itoa(i+1))
+		d.Coverage = &event.Coverage{What: "scan", Reason: b.Check, Since: ev.Received, Detail: b.Text}
+		out = append(out, d)
 	}
 	s.reportCounts(add)
 	return out

@@ -122,6 +122,34 @@ func TestDriftIsTold(t *testing.T) {
 	}
 }
 
+// One agent changes more than is told one by one; what became of another, and what
+// is of another kind, is told nevertheless. What is not seen any more is told too.
+func TestAFloodHidesNothing(t *testing.T) {
+	var scan Scan
+	for i := range 5 * MaxDrifts {
+		scan.Drifts = append(scan.Drifts, Drift{Kind: KindCognitive, Agent: "aaa", Text: fmt.Sprint("flood ", i)})
+	}
+	scan.Drifts = append(scan.Drifts, Drift{Kind: KindCognitive, Agent: "support", Text: "SOUL.md was changed"},
+		Drift{Kind: "new-secret-duplication", Text: "agents share"})
+	scan.Blind = []Blind{{Check: "G0-AUD-011", Text: "it hangs\x1b"}}
+	derived, _ := New().Apply(scanned(t, scan))
+	n := len(derived)
+	if n != MaxDrifts+2 {
+		t.Fatalf("%d events", n)
+	}
+	want := []string{
+		"scan-drift-199 cognitive.modified  [support] cognitive modified: SOUL.md was changed",
+		"scan-drift-200 drift.detected  [] drift, new secret duplication: agents share",
+		"scan-drift-201 drift.detected high [] drift, more: 802 more differences to the scan before",
+	}
+	if diff := cmp.Diff(want, lines(derived[n-4:n-1])); diff != "" {
+		t.Error(diff)
+	}
+	if c := derived[n-1]; c.Type != event.TypeCoverageLost || *c.Coverage != (event.Coverage{What: "scan", Reason: "G0-AUD-011", Since: time.Unix(1, 0), Detail: "it hangs\ufffd"}) {
+		t.Errorf("%s %+v", c.Type, c.Coverage)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	s := New()
 	full := 0
