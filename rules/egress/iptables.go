@@ -27,6 +27,13 @@ const (
 
 func (f family) String() string { return fmt.Sprintf("IPv%d", int(f)) }
 
+func (f family) icmp() string {
+	if f == v6 {
+		return "icmpv6"
+	}
+	return "icmp"
+}
+
 func (f family) has(p netip.Prefix) bool { return p.Addr().Is4() == (f == v4) }
 
 // neighbours are the ICMPv6 types without which IPv6 has no links: router and
@@ -56,7 +63,10 @@ func (p *plan) chains(f family) []string {
 		}
 		out = append(out, "-A "+HostChain+from+" -g "+listChain)
 	}
-	out = append(out, "-A "+listChain+" -m comment --comment "+p.stamp+" -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN")
+	// What is related must be an error's message: a connection to which a helper of
+	// the kernel relates another one chooses that one's address and port itself.
+	out = append(out, "-A "+listChain+" -m comment --comment "+p.stamp+" -m conntrack --ctstate ESTABLISHED -j RETURN",
+		"-A "+listChain+" -p "+f.icmp()+" -m conntrack --ctstate RELATED -j RETURN")
 	for _, rule := range p.list(f) {
 		out = append(out, "-A "+listChain+rule)
 	}

@@ -144,7 +144,8 @@ func (s scope) nftStays(f family) []string {
 }
 
 func (p *plan) nftList() []string {
-	out := []string{"\tchain allow {", "\t\tct state established,related accept"}
+	out := []string{"\tchain allow {", "\t\tct state established accept",
+		"\t\tct state related meta l4proto { icmp, icmpv6 } accept"}
 	dns := "\t\tmeta l4proto { tcp, udp } th dport 53 goto deny"
 	var late []string
 	for _, s := range p.allSets() {

@@ -2,11 +2,13 @@ package egress
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,6 +90,40 @@ func TestOpenConnectionsStayAndNewOnesAreDenied(t *testing.T) {
 	expect(t, w.agent, "a new one", map[string]bool{"tcp 198.51.100.11:443": false})
 }
 
+// A helper of the kernel reads addresses out of a connection and relates another
+// one to it: a host that may be reached on one port would be reached on all.
+func TestHelpersOpenNoOtherPort(t *testing.T) {
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			w := newWorld(t)
+			r, dir := generate(t, list(deployment.Enforce))
+			if f.before != nil {
+				f.before(t, w.host)
+			}
+			w.host.run(t, "iptables", "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", "443", "-j", "CT", "--helper", "ftp")
+			f.apply(t, w.host, r, dir)
+			open, err := w.agent.dial("tcp 198.51.100.12:443", patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer open.Close()
+			if err := open.SetDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			// The last is port 8443.
+			for _, line := range []string{"220 ready\r\n", "220 ready\r\n", "227 Entering Passive Mode (198,51,100,12,32,251)\r\n"} {
+				if _, err := io.WriteString(open, line); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(open, make([]byte, len(line))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			expect(t, w.agent, "enforced", map[string]bool{"tcp 198.51.100.12:8443": false})
+		})
+	}
+}
+
 // What stays on a bridge is seen by iptables or not, as the host has it: the
 // rules must make no difference of it.
 func TestTheAgentsOwnNetworkIsNoEgress(t *testing.T) {
@@ -160,8 +196,8 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, change, want string }{
 		{"something before it", "-I FORWARD -j ACCEPT", "not first in FORWARD"},
 		{"something before it on the host", "-I INPUT -j ACCEPT", "not first in INPUT"},
-		{"a rule less", "-D G0-EGRESS-LIST 2", "16 of 17 rules are there"},
-		{"a rule more", "-I G0-EGRESS-LIST 2 -j RETURN", "18 of 17 rules are there"},
+		{"a rule less", "-D G0-EGRESS-LIST 3", "17 of 18 rules are there"},
+		{"a rule more", "-I G0-EGRESS-LIST 2 -j RETURN", "19 of 18 rules are there"},
 		{"Docker started after it", "-N DOCKER-USER -I FORWARD -j DOCKER-USER", "not first in DOCKER-USER"},
 	} {
 		first, second, _ := strings.Cut(c.change, " -I FORWARD")

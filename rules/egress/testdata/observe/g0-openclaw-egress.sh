@@ -20,9 +20,9 @@
 #                 sh FILE --check    says whether they are in force and first; exit 1: not
 #                 sh FILE --remove   takes everything away
 set -eu
-stamp=g0-fe567cca7dbe
+stamp=g0-40acfaa27315
 
-count4=29
+count4=30
 rules4() {
   cat <<'G0-RULES'
 :G0-EGRESS - [0:0]
@@ -43,7 +43,8 @@ rules4() {
 -A G0-EGRESS -s 172.21.0.6/32 -g G0-EGRESS-LIST
 -A G0-EGRESS-HOST -s 172.21.0.6/32 -p tcp -m tcp --dport 6040 -j RETURN
 -A G0-EGRESS-HOST -s 172.21.0.6/32 -g G0-EGRESS-LIST
--A G0-EGRESS-LIST -m comment --comment g0-fe567cca7dbe -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -m comment --comment g0-40acfaa27315 -m conntrack --ctstate ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -p icmp -m conntrack --ctstate RELATED -j RETURN
 -A G0-EGRESS-LIST -d 1.1.1.1/32 -p udp -m udp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 1.1.1.1/32 -p tcp -m tcp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 10.0.0.2/32 -p udp -m udp --dport 5353 -j RETURN
@@ -61,7 +62,7 @@ rules4() {
 G0-RULES
 }
 
-count6=21
+count6=22
 rules6() {
   cat <<'G0-RULES'
 :G0-EGRESS - [0:0]
@@ -76,7 +77,8 @@ rules6() {
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -p icmpv6 -m icmp6 --icmpv6-type 136 -j RETURN
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -p icmpv6 -m icmp6 --icmpv6-type 143 -j RETURN
 -A G0-EGRESS-HOST -i br-4f2a9c0d1e77 -g G0-EGRESS-LIST
--A G0-EGRESS-LIST -m comment --comment g0-fe567cca7dbe -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -m comment --comment g0-40acfaa27315 -m conntrack --ctstate ESTABLISHED -j RETURN
+-A G0-EGRESS-LIST -p icmpv6 -m conntrack --ctstate RELATED -j RETURN
 -A G0-EGRESS-LIST -d 2606:4700:4700::1111/128 -p udp -m udp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 2606:4700:4700::1111/128 -p tcp -m tcp --dport 53 -j RETURN
 -A G0-EGRESS-LIST -d 2001:db8::7/128 -p udp -m udp --dport 8443 -j RETURN
