@@ -98,10 +98,13 @@ func Generate(o Options) (Rules, error) {
 	r := Rules{PolicyCount: len(g.policies), Policies: g.policies, Notes: g.notes}
 	var all strings.Builder
 	for i, p := range g.policies {
+		doc := p.YAML
 		if i > 0 {
+			// Who made the file is said once, so that a diff is no longer than the change.
+			_, doc, _ = strings.Cut(doc, "\n")
 			all.WriteString("---\n")
 		}
-		all.WriteString(p.YAML)
+		all.WriteString(doc)
 	}
 	r.YAML = all.String()
 	return r, nil
