@@ -20,8 +20,8 @@ import (
 // lockWait is how long iptables may wait for others that change it, in seconds.
 const lockWait = 3
 
-// auditRules asks the kernel for its rules.
-func auditRules() ([]string, error) {
+// loadedAudit asks the kernel for its rules.
+func loadedAudit() ([]string, error) {
 	c, err := libaudit.NewAuditClient(nil)
 	if err != nil {
 		return nil, needsRoot(err)

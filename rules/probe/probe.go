@@ -78,7 +78,11 @@ func Collect(ctx context.Context, o Options) scan.Facts {
 		s := bounded(ctx, unseen, func() seen { return lookAtFiles(ctx, o) })
 		f.Files, f.Secrets, f.Missed = s.files, s.secrets, s.missed
 	})
-	each.Go(func() { f.Audit = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(auditRules()) }) })
+	each.Go(func() { f.Audit = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(loadedAudit()) }) })
+	each.Go(func() {
+		all := func(string) []string { return o.Want.AuditRules }
+		f.Want.AuditRules = bounded(ctx, all, func() []string { return loadable(o.Want) })
+	})
 	each.Go(func() { f.Tetragon = fact(tetragonPolicies(ctx, o.Tetragon)) })
 	each.Go(func() {
 		f.Firewall = bounded(ctx, func(why string) scan.Firewall {

@@ -73,6 +73,8 @@ type Facts struct {
 type Want struct {
 	// AuditRules are auditd's, each as auditctl -l would show it.
 	AuditRules []string
+	// AuditFolders has by rule the folder without which the kernel takes it not.
+	AuditFolders map[string]string
 	// Policies are Tetragon's, FalcoRules Falco's.
 	Policies, FalcoRules []string
 }
