@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ type described struct {
 // describe reads what DIR and the flags name, completes it with what is found in
 // the agents' folder and in Docker, and lets flags win.
 func describe(ctx context.Context, dir string, f describeFlags) (described, error) {
-	out, err := readDescription(dir, f.file)
+	out, err := readDescription(dir, f.file, f.agents)
 	if err != nil {
 		return described{}, err
 	}
@@ -98,44 +99,38 @@ func describe(ctx context.Context, dir string, f describeFlags) (described, erro
 	return out, out.resolve(ctx)
 }
 
-// readDescription reads g0-deployment.yaml, or daemon.json where there is none;
-// of both, daemon.json gives what the other does not say.
-func readDescription(dir, file string) (described, error) {
+// readDescription reads g0-deployment.yaml over what daemon.json says, and over the
+// folder of the agents that a flag names.
+func readDescription(dir, file, agents string) (described, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return described{}, err
 	} else if !info.IsDir() {
 		return described{}, fmt.Errorf("%s is no folder", dir)
 	}
-	def := deployment.Default()
-	out := described{deployment: &def}
-	at := filepath.Join(dir, deploymentName)
-	if file != "" {
-		at = file
+	base := deployment.Default()
+	var sources []string
+	switch daemon, err := config.ReadDaemon(filepath.Join(dir, daemonName)); {
+	case err == nil:
+		base, sources = deployment.FromDaemon(daemon), []string{filepath.Join(dir, daemonName)}
+	case !errors.Is(err, fs.ErrNotExist):
+		return described{}, err
 	}
-	d, err := deployment.Read(at)
+	if agents != "" {
+		at, err := filepath.Abs(agents)
+		if err != nil {
+			return described{}, err
+		}
+		base.AgentDataPath = at
+	}
+	at := cmp.Or(file, filepath.Join(dir, deploymentName))
+	d, err := deployment.ReadOver(base, at)
 	switch {
 	case err == nil:
-		out.deployment, out.sources = d, []string{at}
-	case file != "" || !errors.Is(err, fs.ErrNotExist):
-		return described{}, err
+		return described{deployment: d, sources: append([]string{at}, sources...)}, nil
+	case file == "" && errors.Is(err, fs.ErrNotExist):
+		return described{deployment: &base, sources: sources}, nil
 	}
-	at = filepath.Join(dir, daemonName)
-	daemon, err := config.ReadDaemon(at)
-	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
-	}
-	if err != nil {
-		return described{}, err
-	}
-	said := deployment.FromDaemon(daemon)
-	if out.deployment.AgentDataPath == "" {
-		out.deployment.AgentDataPath = said.AgentDataPath
-	}
-	if len(out.deployment.Egress.Allow) == 0 {
-		out.deployment.Egress.Allow = said.Egress.Allow
-	}
-	out.sources = append(out.sources, at)
-	return out, nil
+	return described{}, err
 }
 
 func isDir(path string) bool {

@@ -127,11 +127,8 @@ func (rt *Runtime) newGenerate(conf *service.ParsedConfig, res *service.Resource
 func (rt *Runtime) newUpkeep(cfg generateConfig, st *generate.Stage) *upkeep.Worker {
 	cfg.options.Version = rt.Spine.Version()
 	w := upkeep.New(upkeep.Options{
-		Deployment: cfg.deployment, Dir: cfg.dir, ScanEvery: cfg.scanEvery, Log: rt.Log,
+		Deployment: cfg.deployment, Agents: cfg.agents, Dir: cfg.dir, ScanEvery: cfg.scanEvery, Log: rt.Log,
 		Complete: func(d *deployment.Deployment) {
-			if cfg.agents != "" && d.AgentDataPath == "" {
-				d.AgentDataPath = cfg.agents
-			}
 			if cfg.docker {
 				upkeep.Complete(d, st.Containers())
 			}

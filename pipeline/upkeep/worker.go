@@ -52,6 +52,8 @@ type Generated struct {
 type Options struct {
 	// Deployment is the path of the description.
 	Deployment string
+	// Agents is the folder of the agents, where the description does not say it.
+	Agents string
 	// Dir is the output folder.
 	Dir string
 	// Complete fills in what the description does not hold, as the containers

@@ -59,7 +59,9 @@ func (w *Worker) write(ctx context.Context) (*event.Event, error) {
 
 // bring reads, completes, generates and writes.
 func (w *Worker) bring(ctx context.Context) (*deployment.Deployment, Generated, output.Changes, error) {
-	d, err := deployment.Read(w.opt.Deployment)
+	base := deployment.Default()
+	base.AgentDataPath = w.opt.Agents
+	d, err := deployment.ReadOver(base, w.opt.Deployment)
 	if err != nil {
 		return nil, Generated{}, output.Changes{}, err
 	}

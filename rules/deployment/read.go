@@ -14,7 +14,10 @@ import (
 const MaxSize = 32 << 20
 
 // Read reads the description in the YAML file at path; see [Parse].
-func Read(path string) (*Deployment, error) {
+func Read(path string) (*Deployment, error) { return ReadOver(Default(), path) }
+
+// ReadOver is [Read] for a file in which keys left out have the value of base.
+func ReadOver(base Deployment, path string) (*Deployment, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read deployment: %w", err)
@@ -24,19 +27,20 @@ func Read(path string) (*Deployment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read deployment: %w", err)
 	}
-	return Parse(path, b)
+	return parse(base, path, b)
 }
 
 // Parse reads the YAML text of the file so called. Keys left out have the value of
 // [Default]. The error lists every fault on a line of its own, "file:line: key:
 // why"; see [Deployment.Validate].
-func Parse(file string, text []byte) (*Deployment, error) {
+func Parse(file string, text []byte) (*Deployment, error) { return parse(Default(), file, text) }
+
+func parse(d Deployment, file string, text []byte) (*Deployment, error) {
 	at := config.NewPlaces(file)
 	if len(text) > MaxSize {
 		at.Refuse("", "is larger than %d bytes", MaxSize)
 		return nil, at.Err()
 	}
-	d := Default()
 	at.Decode(text, &d)
 	d.check(at) // what could not be read has its default, which is no fault
 	if err := at.Err(); err != nil {
