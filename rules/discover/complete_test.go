@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,5 +31,30 @@ func TestCompleteKeepsWhatIsSaid(t *testing.T) {
 	Complete(&d, &found)
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("the second time: %s", diff)
+	}
+}
+
+// A cgroup that the description names and containers are not in covers nothing.
+func TestContainersOutsideOfTheCgroupAreTold(t *testing.T) {
+	own := func(id, name, parent string) Container {
+		return Container{ID: id, Name: name, Kind: KindSandbox, Agent: "a", CgroupParent: parent}
+	}
+	e := &Engine{Containers: []Container{
+		own(idA, "inside", "/g0-agents.slice"), own(idB, "elsewhere", "other.slice"), own(strings.Repeat("c", 64), "default", ""),
+		{ID: strings.Repeat("d", 64), Name: "gateway", Kind: KindGateway},
+	}}
+	d := deployment.Default()
+	d.AgentDataPath, d.Agents = "/data/agents", []deployment.Agent{{ID: "a"}}
+	d.Scope.CgroupParent = "g0-agents.slice"
+	want := []Finding{
+		{KindContainer, "elsewhere", "is under other.slice and not under g0-agents.slice, as scope.cgroupParent says: policies that go by it do not see it"},
+		{KindContainer, "default", "is under g0-agents.slice, as scope.cgroupParent says, only if dockerd puts all that it starts there"},
+	}
+	if diff := cmp.Diff(want, Merge(&d, e)); diff != "" {
+		t.Error(diff)
+	}
+	d.Scope = deployment.Scope{Kind: deployment.ScopeContainers, CgroupParent: "g0-agents.slice"}
+	if got := Merge(&d, e); got != nil {
+		t.Error(got)
 	}
 }

@@ -85,7 +85,7 @@ func real(agentsPath string) (string, error) {
 		path, err = filepath.EvalSymlinks(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the agents' folder: %w", err)
+		return "", fmt.Errorf("read the agents' folder %s: %w", quoted(agentsPath), err)
 	}
 	// Before it is opened, which would wait for a pipe.
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {

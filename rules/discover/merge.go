@@ -234,6 +234,7 @@ func (m *merge) networks() {
 // is under one of that name, and no agent outside of it.
 func (m *merge) scope() {
 	s := &m.d.Scope
+	m.outside(s)
 	if s.Kind != "" || s.CgroupParent != "" || s.Namespace != "" || len(s.PodLabels) > 0 {
 		return
 	}
@@ -250,6 +251,24 @@ func (m *merge) scope() {
 	}
 	if !slices.ContainsFunc(m.e.Parents, func(other string) bool { return path.Base(other) == name }) {
 		s.CgroupParent, s.GatewayInside = name, inside
+	}
+}
+
+// outside tells of containers that the cgroup parent of the description does not
+// hold: policies that go by it do not see them.
+func (m *merge) outside(s *deployment.Scope) {
+	if s.CgroupParent == "" || s.Kind != "" && s.Kind != deployment.ScopeCgroupParent {
+		return
+	}
+	name := path.Base(s.CgroupParent)
+	for _, c := range m.used {
+		switch {
+		case path.Base(c.CgroupParent) == name || c.ID == m.d.Gateway.Container.ID && !s.GatewayInside:
+		case c.CgroupParent == "":
+			m.add(KindContainer, c.Name, "is under %s, as scope.cgroupParent says, only if dockerd puts all that it starts there", quoted(name))
+		default:
+			m.add(KindContainer, c.Name, "is under %s and not under %s, as scope.cgroupParent says: policies that go by it do not see it", quoted(c.CgroupParent), quoted(name))
+		}
 	}
 }
 
