@@ -296,6 +296,9 @@ func failsOn(at scan.Severity, audit []scan.Finding) error {
 	if n == 0 {
 		return nil
 	}
+	if n == 1 {
+		return fmt.Errorf("1 check of severity %s or worse fails", at)
+	}
 	return fmt.Errorf("%d checks of severity %s or worse fail", n, at)
 }
 
