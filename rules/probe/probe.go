@@ -78,7 +78,9 @@ func Collect(ctx context.Context, o Options) scan.Facts {
 		s := bounded(ctx, unseen, func() seen { return lookAtFiles(ctx, o) })
 		f.Files, f.Secrets, f.Missed = s.files, s.secrets, s.missed
 	})
-	each.Go(func() { f.Audit = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(loadedAudit()) }) })
+	each.Go(func() {
+		f.Audit = bounded(ctx, scan.Unknown, func() scan.Fact[[]string] { return fact(loadedAudit()) })
+	})
 	each.Go(func() {
 		all := func(string) []string { return o.Want.AuditRules }
 		f.Want.AuditRules = bounded(ctx, all, func() []string { return loadable(o.Want) })
