@@ -144,6 +144,10 @@ func (p *plan) readResolvers(d *deployment.Deployment) error {
 	return nil
 }
 
+// metadata are the addresses at which AWS, Azure, Google Cloud and others tell a
+// machine about itself (IMDS).
+var metadata = []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("fd00:ec2::254")}
+
 // checkAllow refuses what must not be enforced and tells what is missing.
 func (p *plan) checkAllow(d *deployment.Deployment) error {
 	for i, text := range d.Egress.Allow {
@@ -156,6 +160,12 @@ func (p *plan) checkAllow(d *deployment.Deployment) error {
 	}
 	if n := len(p.allow.Names) - len(p.allow.Unresolved); n > 0 {
 		p.note("Names became the addresses that they had when they were resolved (%d of them): whatever else is served there is allowed too, and a name that moves is denied until these rules are written anew.", n)
+	}
+	for _, a := range metadata {
+		if slices.ContainsFunc(p.allow.Any, func(n netip.Prefix) bool { return n.Contains(a) }) ||
+			slices.ContainsFunc(p.allow.Ports, func(d deployment.Destination) bool { return d.Prefix.Contains(a) }) {
+			p.note("The allow list holds %s, where clouds hand a machine's credentials to whoever asks.", a)
+		}
 	}
 	if !p.enforce {
 		p.note("Mode observe: what is not allowed is logged and counted, and passes.")

@@ -79,3 +79,17 @@ func TestNoDeploymentIsAnError(t *testing.T) {
 		t.Error("rules were generated from nothing")
 	}
 }
+
+func TestTheCloudsMetadataIsTold(t *testing.T) {
+	for allow, want := range map[string]int{"169.254.0.0/16": 1, "fd00::/8": 1, "169.254.169.253": 0, "169.254.169.254:80": 1} {
+		d := sample(deployment.Observe)
+		d.Egress.Allow = []string{allow}
+		r, err := Generate(Options{Deployment: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(strings.Join(r.Notes, "\n"), "a machine's credentials"); got != want {
+			t.Errorf("%s: told %d times, want %d: %q", allow, got, want, r.Notes)
+		}
+	}
+}
