@@ -50,7 +50,8 @@ func generateSpec() *service.ConfigSpec {
 		Field(service.NewStringField("tetragon_version").Default("").Description("Release of Tetragon to write for, such as v1.7.0. Empty: the newest known.")).
 		Field(service.NewBoolField("extra_policies").Default(false).Description("Also write the policies for files that instruct agents and for code.")).
 		Field(service.NewBoolField("syscall_hooks").Default(false).Description("Hook system calls, which can be walked round, for kernels without the better hooks.")).
-		Field(service.NewDurationField("scan_interval").Default("1h").Description("Time between scans, at least 10s. 0s: none.")).
+		Field(service.NewDurationField("scan_interval").Default("10m").
+			Description("Time between scans, at least 10s; CT-005 looks back 15 minutes. 0s: none.")).
 		Example("Up to date", "Containers' ids in the policies follow the containers.", `
 pipeline:
   processors:
@@ -126,6 +127,7 @@ func (rt *Runtime) newGenerate(conf *service.ParsedConfig, res *service.Resource
 // newUpkeep starts the worker that writes the files and scans.
 func (rt *Runtime) newUpkeep(cfg generateConfig, st *generate.Stage) *upkeep.Worker {
 	cfg.options.Version = rt.Spine.Version()
+	known := addresses{}
 	w := upkeep.New(upkeep.Options{
 		Deployment: cfg.deployment, Agents: cfg.agents, Dir: cfg.dir, ScanEvery: cfg.scanEvery, Log: rt.Log,
 		Complete: func(d *deployment.Deployment) {
@@ -134,7 +136,7 @@ func (rt *Runtime) newUpkeep(cfg generateConfig, st *generate.Stage) *upkeep.Wor
 			}
 		},
 		Generate: func(ctx context.Context, d *deployment.Deployment) (upkeep.Generated, error) {
-			return generateFor(ctx, cfg.options, d, filepath.Join(rt.Spine.Dir(), scanFile))
+			return generateFor(ctx, cfg.options, d, filepath.Join(rt.Spine.Dir(), scanFile), known)
 		},
 		Report: func(ctx context.Context, ev *event.Event) error {
 			switch ev.Type {
@@ -151,27 +153,73 @@ func (rt *Runtime) newUpkeep(cfg generateConfig, st *generate.Stage) *upkeep.Wor
 	return w
 }
 
-// generateFor writes nothing yet: it gives the files and the scan that looks for
-// them.
-func generateFor(ctx context.Context, opt rules.Options, d *deployment.Deployment, kept string) (upkeep.Generated, error) {
+// addresses are those that domains of the allow list had when they were asked for
+// last. Of one worker only.
+type addresses map[string][]string
+
+// resolve asks for the addresses in d. Where nobody answers for a name it keeps
+// those of before, as a DNS that is down must not take from agents what they are
+// allowed; without any, enforcing files are not written at all, and the old ones
+// stay. notes say so.
+func (a addresses) resolve(ctx context.Context, d *deployment.Deployment, r deployment.Resolver) (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
-	var out upkeep.Generated
-	missing, err := d.Resolve(ctx, net.DefaultResolver)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) { // names without addresses allow nothing
-		return out, err
+	enforces := d.Enforcement.Mode == deployment.Enforce
+	written := d.Egress.Resolved
+	d.Egress.Resolved = maps.Clone(written)
+	if d.Egress.Resolved == nil {
+		d.Egress.Resolved = map[string][]string{}
+	}
+	missing, err := d.Resolve(ctx, r)
+	if err != nil && len(missing) == 0 && (enforces || !errors.Is(err, context.DeadlineExceeded)) {
+		return nil, err
+	}
+	if err != nil && len(missing) == 0 { // too many did not answer: of none is known which
+		maps.Copy(d.Egress.Resolved, a)
+		notes = append(notes, "egress.allow: "+err.Error()+"; addresses of before are kept")
+	}
+	for name, got := range d.Egress.Resolved {
+		if len(written[name]) == 0 {
+			a[name] = got
+		}
 	}
 	for _, m := range missing {
-		out.Notes = append(out.Notes, "egress.allow: "+m.String())
+		switch before := a[m.Name]; {
+		case m.NoAnswer && len(before) > 0:
+			d.Egress.Resolved[m.Name] = before
+			notes = append(notes, "egress.allow: "+m.String()+"; its addresses of before are kept")
+		case m.NoAnswer && enforces:
+			return nil, fmt.Errorf("egress.allow: %s: enforcing without it would stop what is allowed", m)
+		default:
+			delete(a, m.Name)
+			notes = append(notes, "egress.allow: "+m.String())
+		}
 	}
+	if len(d.Egress.Resolved) == 0 {
+		d.Egress.Resolved = nil // as a description without them has it
+	}
+	if all := d.Destinations(); enforces && len(all.Any)+len(all.Ports) == 0 {
+		return nil, err
+	}
+	return notes, nil
+}
+
+// generateFor writes nothing yet: it gives the files and the scan that looks for
+// them.
+func generateFor(ctx context.Context, opt rules.Options, d *deployment.Deployment, kept string, known addresses) (upkeep.Generated, error) {
+	notes, err := known.resolve(ctx, d, net.DefaultResolver)
+	if err != nil {
+		return upkeep.Generated{}, err
+	}
+	out := upkeep.Generated{Notes: notes}
 	opt.Deployment = d
 	b, err := rules.Generate(opt)
 	if err != nil {
 		return out, err
 	}
-	notes := b.Notes()
-	for _, tool := range slices.Sorted(maps.Keys(notes)) {
-		for _, n := range notes[tool] {
+	said := b.Notes()
+	for _, tool := range slices.Sorted(maps.Keys(said)) {
+		for _, n := range said[tool] {
 			out.Notes = append(out.Notes, tool+": "+n)
 		}
 	}

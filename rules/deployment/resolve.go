@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type Resolver interface {
 type Unresolved struct {
 	Name string `json:"name"` // as Destinations.Names has it, without the port
 	Why  string `json:"why"`
+	// NoAnswer says that nobody who knows answered: the name may well have addresses.
+	NoAnswer bool `json:"noAnswer,omitzero"`
 }
 
 // String gives "name: why".
@@ -118,7 +121,7 @@ type resolving struct {
 func (s *resolving) miss(name, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.missing = append(s.missing, Unresolved{name, why})
+	s.missing = append(s.missing, Unresolved{Name: name, Why: why})
 }
 
 func (s *resolving) ask(ctx context.Context, name string) {
@@ -127,7 +130,10 @@ func (s *resolving) ask(ctx context.Context, name string) {
 	// The dot keeps the search domains of this machine out of it.
 	answer, err := s.r.LookupNetIP(ctx, "ip", name+".")
 	if err != nil {
-		s.miss(name, "does not resolve: "+err.Error())
+		said, ok := errors.AsType[*net.DNSError](err)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.missing = append(s.missing, Unresolved{name, "does not resolve: " + err.Error(), !ok || !said.IsNotFound})
 		return
 	}
 	var good, refused []string
