@@ -32,9 +32,9 @@ type Options struct {
 	Deployment *Deployment
 	// Version of g0, for the first line of each file.
 	Version string
-	// TetragonRelease, NoLSM, SyscallHooks, Extra and Shadow are those of
+	// TetragonRelease, Kernel, NoLSM, SyscallHooks, Extra and Shadow are those of
 	// [TetragonOptions].
-	TetragonRelease                    string
+	TetragonRelease, Kernel            string
 	NoLSM, SyscallHooks, Extra, Shadow bool
 	// Only names the tools to generate for. Empty: all.
 	Only []string
@@ -95,7 +95,7 @@ func Generate(o Options) (Bundle, error) {
 func (b *Bundle) tetragon(o Options) (err error) {
 	b.Tetragon, err = GenerateTetragonRules(TetragonOptions{
 		Deployment: o.Deployment, Version: o.Version, Release: o.TetragonRelease,
-		NoLSM: o.NoLSM, SyscallHooks: o.SyscallHooks, Extra: o.Extra, Shadow: o.Shadow,
+		Kernel: o.Kernel, NoLSM: o.NoLSM, SyscallHooks: o.SyscallHooks, Extra: o.Extra, Shadow: o.Shadow,
 	})
 	return err
 }

@@ -27,6 +27,7 @@ type generateFlags struct {
 	deployment, dir string
 	diff            bool
 	options         rules.Options
+	kernel          kernelFlags
 }
 
 func generateCmd() *cobra.Command {
@@ -48,6 +49,7 @@ func generateCmd() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.options.Only, "only", nil, "tools to write for, the files of others stay: "+strings.Join(rules.Tools, ", "))
 	cmd.Flags().StringVar(&f.options.TetragonRelease, "tetragon-version", "", "release of Tetragon to write for (default the newest known)")
 	cmd.Flags().BoolVar(&f.options.Extra, "extra-policies", false, "also write the policies for files that instruct agents and for code")
+	f.kernel.add(cmd.Flags())
 	cmd.Flags().BoolVar(&f.options.SyscallHooks, "syscall-hooks", false, "hook system calls, which can be walked round, for kernels without the better hooks")
 	return cmd
 }
@@ -55,6 +57,9 @@ func generateCmd() *cobra.Command {
 func (f *generateFlags) run(ctx context.Context, out, notes io.Writer) error {
 	if f.deployment == "" {
 		return usageError{errors.New("g0 rules generate: wants --deployment FILE")}
+	}
+	if err := f.kernel.check(); err != nil {
+		return usageError{err}
 	}
 	d, err := deployment.Read(f.deployment)
 	if err != nil {
@@ -67,6 +72,7 @@ func (f *generateFlags) run(ctx context.Context, out, notes io.Writer) error {
 		return err
 	}
 	f.options.Deployment, f.options.Version = d, buildVersion()
+	f.kernel.apply(&f.options)
 	b, err := rules.Generate(f.options)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ const scanReport = "scan-cli.json"
 type scanFlags struct {
 	describe   describeFlags
 	release    string
-	lsm        string
+	kernel     kernelFlags
 	extra      bool
 	syscalls   bool
 	only       []string
@@ -82,7 +82,7 @@ func (f *scanFlags) flags(cmd *cobra.Command) {
 	describeFlagSet(cmd, &f.describe)
 	flags := cmd.Flags()
 	flags.StringVar(&f.release, "tetragon-version", tetragon.DefaultRelease, "`RELEASE` of Tetragon to write policies for")
-	flags.StringVar(&f.lsm, "lsm", "auto", "whether the kernel has the BPF LSM: true, false, or auto, which looks at this one")
+	f.kernel.add(flags)
 	flags.BoolVar(&f.extra, "extra-policies", false, "generate the policies on cognitive files and on code too")
 	flags.BoolVar(&f.syscalls, "syscall-hooks", false, "hook system calls, for kernels without the functions; can be walked round")
 	flags.StringSliceVar(&f.only, "only", nil, "generate for these `TOOLS` only: "+strings.Join(rules.Tools, ","))
@@ -108,8 +108,6 @@ func (f *scanFlags) check() error {
 		return errors.New("--save and --no-save: give one of them")
 	case f.failOn != "" && !slices.Contains(scan.Severities, scan.Severity(f.failOn)):
 		return fmt.Errorf("--fail-on: %q is no severity; known are low, medium, high, critical", f.failOn)
-	case !slices.Contains([]string{"auto", "true", "false"}, f.lsm):
-		return fmt.Errorf("--lsm: %q is neither auto, true nor false", f.lsm)
 	case f.probeTime <= 0:
 		return fmt.Errorf("--timeout: %s is not above 0s", f.probeTime)
 	}
@@ -118,7 +116,7 @@ func (f *scanFlags) check() error {
 			return fmt.Errorf("--only: unknown tool %q; known are %s", tool, strings.Join(rules.Tools, ", "))
 		}
 	}
-	return f.describe.check()
+	return errors.Join(f.kernel.check(), f.describe.check())
 }
 
 // scanned is all that a scan tells, as --json prints it.
@@ -148,10 +146,12 @@ func runScan(ctx context.Context, out, trouble io.Writer, dir string, f scanFlag
 	if err != nil {
 		return err
 	}
-	bundle, err := rules.Generate(rules.Options{
+	options := rules.Options{
 		Deployment: d.deployment, Version: buildVersion(), TetragonRelease: f.release, Only: f.only,
-		NoLSM: noLSM(f.lsm, d.deployment), SyscallHooks: f.syscalls, Extra: f.extra,
-	})
+		SyscallHooks: f.syscalls, Extra: f.extra,
+	}
+	f.kernel.apply(&options)
+	bundle, err := rules.Generate(options)
 	if err != nil {
 		return err
 	}
@@ -191,16 +191,6 @@ func runScan(ctx context.Context, out, trouble io.Writer, dir string, f scanFlag
 		return err
 	}
 	return failsOn(scan.Severity(f.failOn), outcome.Report.Audit)
-}
-
-// noLSM says whether enforcing must do without the BPF LSM. Where it is not known
-// it must: without it Tetragon refuses the whole policy, and nothing is enforced.
-func noLSM(flag string, d *deployment.Deployment) bool {
-	if flag != "auto" || d.Enforcement.Mode != deployment.Enforce {
-		return flag == "false"
-	}
-	modules, err := probe.SecurityModules(probe.DefaultOptions(d).LSM)
-	return err != nil || !slices.Contains(modules, "bpf")
 }
 
 // look gathers the facts and compares with the kept report.

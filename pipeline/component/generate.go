@@ -212,7 +212,8 @@ func generateFor(ctx context.Context, opt rules.Options, d *deployment.Deploymen
 		return upkeep.Generated{}, err
 	}
 	out := upkeep.Generated{Notes: notes}
-	opt.Deployment = d
+	here := probe.Here()
+	opt.Deployment, opt.Kernel, opt.NoLSM = d, here.Release, !here.LSM
 	b, err := rules.Generate(opt)
 	if err != nil {
 		return out, err

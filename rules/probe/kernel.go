@@ -12,6 +12,7 @@ import (
 	"github.com/elastic/go-libaudit/v2/rule"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"github.com/guard0-ai/g0-sidecar/rules/egress"
 	"github.com/guard0-ai/g0-sidecar/rules/scan"
@@ -140,6 +141,8 @@ func ends(e expr.Any) bool {
 	return false
 }
 
+const lsmList = "/sys/kernel/security/lsm"
+
 // SecurityModules reads the kernel's list of those that it asks, in their order,
 // from /sys/kernel/security/lsm: "lockdown,capability,bpf".
 func SecurityModules(at string) ([]string, error) {
@@ -148,4 +151,25 @@ func SecurityModules(at string) ([]string, error) {
 		return nil, err
 	}
 	return strings.FieldsFunc(strings.TrimSpace(string(b)), func(r rune) bool { return r == ',' }), nil
+}
+
+// Kernel is what generated policies depend on.
+type Kernel struct {
+	// Release is what uname -r says; empty: it could not be read.
+	Release string
+	// LSM says that the BPF LSM is seen to be active. Where it is not, Tetragon
+	// refuses a policy with such a hook, so what cannot be seen counts as absent.
+	LSM bool
+}
+
+// Here looks at the kernel that g0 runs on.
+func Here() Kernel {
+	var k Kernel
+	var uts unix.Utsname
+	if unix.Uname(&uts) == nil {
+		k.Release = unix.ByteSliceToString(uts.Release[:])
+	}
+	modules, err := SecurityModules(lsmList)
+	k.LSM = err == nil && slices.Contains(modules, "bpf")
+	return k
 }

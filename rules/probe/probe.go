@@ -49,7 +49,7 @@ func DefaultOptions(d *deployment.Deployment) Options {
 	return Options{
 		Deployment: d,
 		Docker:     "unix:///var/run/docker.sock", Tetragon: "unix:///var/run/tetragon/tetragon.sock",
-		Proc: "/proc", LSM: "/sys/kernel/security/lsm", Falco: "/etc/falco",
+		Proc: "/proc", LSM: lsmList, Falco: "/etc/falco",
 		Timeout: 15 * time.Second, MaxFolders: 20_000,
 	}
 }

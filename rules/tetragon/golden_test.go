@@ -73,6 +73,9 @@ func mounted(d *deployment.Deployment) {
 	d.Mounts = []deployment.Mount{{Host: "/srv/a", Container: "/data"}}
 }
 
+// seenKernel is the one on which the policies observed were recorded.
+const seenKernel = "6.12.95"
+
 // cases are what the golden files hold.
 var cases = []struct {
 	name string
@@ -87,12 +90,14 @@ var cases = []struct {
 	{"observe-v1.6", Options{Deployment: plain(parent), Release: "v1.6.0"}},
 	{"observe-syscalls", Options{Deployment: plain(sandboxes), SyscallHooks: true}},
 	{"kill-parent", Options{Deployment: plain(parent, enforce)}},
-	{"kill-parent-all", Options{Deployment: plain(parent, all), Extra: true}},
-	{"kill-gateway-inside", Options{Deployment: plain(parent, sandboxes, gatewayInside, all)}},
+	{"kill-parent-all", Options{Kernel: seenKernel, Deployment: plain(parent, all), Extra: true}},
+	{"kill-gateway-inside", Options{Kernel: seenKernel, Deployment: plain(parent, sandboxes, gatewayInside, all)}},
 	{"kill-containers", Options{Deployment: plain(sandboxes, enforce)}},
 	{"kill-containers-no-lsm", Options{Deployment: plain(sandboxes, all), NoLSM: true}},
 	{"kill-shadow", Options{Deployment: plain(parent, enforce), Shadow: true}},
-	{"deny-containers", Options{Deployment: plain(sandboxes, all, denies), Release: "v1.6.0"}},
+	{"deny-containers", Options{Kernel: seenKernel, Deployment: plain(sandboxes, all, denies), Release: "v1.6.0"}},
+	{"kill-parent-linux-6.1", Options{Kernel: "6.1.192", Deployment: plain(parent, all)}},
+	{"observe-parent-linux-6.18", Options{Kernel: "6.18.44-fc", Deployment: plain(parent)}},
 	{"deny-pods", Options{Deployment: plain(pods, enforce, denies)}},
 }
 

@@ -29,6 +29,8 @@ func TestRefusals(t *testing.T) {
 		{"NUL", Options{}, []change{func(d *deployment.Deployment) { d.AgentDataPath = "/a\x00" }}, []string{"agentDataPath", `"/a\x00"`}},
 		{"release", Options{Release: "latest"}, nil, []string{`"latest"`}},
 		{"old release", Options{Release: "v1.2.3"}, nil, []string{"v1.2.3", "v1.3.0"}},
+		{"kernel", Options{Kernel: "linux"}, nil, []string{`"linux"`}},
+		{"a parent that the kernel does not show", Options{Kernel: "6.15.0"}, []change{enforce, func(d *deployment.Deployment) { d.Scope.CgroupParent = "g0-agents.slice" }}, []string{"scope.cgroupParent", "6.15", "containers"}},
 		{"enforce without a scope", Options{}, []change{enforce}, []string{"scope.kind", "all-containers", "scope.cgroupParent"}},
 		{"enforce on the host", Options{}, []change{enforce, kind("host")}, []string{"scope.kind", "host"}},
 		{"enforce by programs", Options{}, []change{enforce, kind("binaries")}, []string{"scope.kind", "binaries"}},

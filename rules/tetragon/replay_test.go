@@ -193,12 +193,12 @@ func TestReplayEnforce(t *testing.T) {
 		o    Options
 		want []string
 	}{
-		{"kill", Options{Deployment: equivalent(inA, all)}, []string{"Override", "Sigkill"}},
-		{"kill, short id", Options{Deployment: equivalent(short, all)}, []string{"Override", "Sigkill"}},
-		{"kill, parent", Options{Deployment: equivalent(under, all)}, []string{"Override", "Sigkill"}},
-		{"deny", Options{Deployment: equivalent(inA, all, denies)}, []string{"Override"}},
-		{"no LSM", Options{Deployment: equivalent(inA, all), NoLSM: true}, []string{"Sigkill"}},
-		{"no LSM, short id", Options{Deployment: equivalent(short, all), NoLSM: true}, []string{"Sigkill"}},
+		{"kill", Options{Kernel: seenKernel, Deployment: equivalent(inA, all)}, []string{"Override", "Sigkill"}},
+		{"kill, short id", Options{Kernel: seenKernel, Deployment: equivalent(short, all)}, []string{"Override", "Sigkill"}},
+		{"kill, parent", Options{Kernel: seenKernel, Deployment: equivalent(under, all)}, []string{"Override", "Sigkill"}},
+		{"deny", Options{Kernel: seenKernel, Deployment: equivalent(inA, all, denies)}, []string{"Override"}},
+		{"no LSM", Options{Kernel: seenKernel, Deployment: equivalent(inA, all), NoLSM: true}, []string{"Sigkill"}},
+		{"no LSM, short id", Options{Kernel: seenKernel, Deployment: equivalent(short, all), NoLSM: true}, []string{"Sigkill"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

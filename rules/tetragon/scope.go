@@ -148,8 +148,11 @@ func (g *generator) parentScope() error {
 	if err := deployment.CheckCgroup(name); err != nil {
 		return fmt.Errorf("scope.cgroupParent: %q: %w", g.d.Scope.CgroupParent, err)
 	}
+	if g.kernel >= kernelNoParent && g.enforcing() {
+		return fmt.Errorf("scope.cgroupParent: %q: Linux %s has no such field as Tetragon would follow (seen until 6.12): use scope.kind containers", name, g.kernel)
+	}
 	inside := g.d.Scope.GatewayInside || g.gatewayBeside
-	if g.release < releaseTask || g.o.SyscallHooks {
+	if g.release < releaseTask || g.o.SyscallHooks || g.kernel >= kernelNoParent {
 		g.coarse(inside)
 		return nil
 	}
@@ -183,9 +186,12 @@ func (g *generator) coarse(gatewayInside bool) {
 		g.tools, g.gateway = nil, g.all
 	}
 	g.about = everyContainer
-	if g.o.SyscallHooks {
+	switch {
+	case g.o.SyscallHooks:
 		g.note("Acts of every container are reported: at system calls its cgroup was not tried as a scope.")
-	} else {
+	case g.release >= releaseTask:
+		g.note("Acts of every container are reported: Linux %s has no such field as Tetragon would follow to a cgroup's parent (seen until 6.12).", g.kernel)
+	default:
 		g.note("Acts of every container are reported: Tetragon %s can't tell them by their cgroup (%s can).", g.release, releaseTask)
 	}
 }

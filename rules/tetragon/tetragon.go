@@ -24,6 +24,10 @@ type Options struct {
 	// NoLSM is for kernels without the BPF LSM: enforcing is then Sigkill at a
 	// kprobe, which comes after the act.
 	NoLSM bool
+	// Kernel that Tetragon runs on, as uname -r has it. Empty: unknown. A policy
+	// with what a kernel lacks is not only refused: in the folder that Tetragon
+	// reads when it starts, it ends Tetragon (upstream's loadTpFromDir).
+	Kernel string
 	// SyscallHooks is for kernels without the functions that policies hook, and for
 	// observing only: sys_openat and its like see what a program typed.
 	SyscallHooks bool
@@ -59,6 +63,7 @@ type generator struct {
 	o       Options
 	d       *deployment.Deployment
 	release release
+	kernel  kernel
 	// provenance is the first line of each file.
 	provenance string
 	scopes
@@ -114,6 +119,9 @@ func Generate(o Options) (Rules, error) {
 func (g *generator) check() error {
 	var err error
 	if g.release, err = parseRelease(g.o.Release); err != nil {
+		return err
+	}
+	if g.kernel, err = parseKernel(g.o.Kernel); err != nil {
 		return err
 	}
 	if err := usable("agentDataPath", g.d.AgentDataPath, maxPrefix); err != nil {

@@ -36,8 +36,8 @@ func (g *generator) write(p plan) error {
 	if err := g.files(p.name, p, pack(act, g.form()), enforced); err != nil {
 		return err
 	}
-	apart := "Enforces: " + g.enforces() + " Linux before 6.2 has no such hook and refuses this file; there path_truncate sees it all."
-	if err := g.files(p.name+suffixTruncate, p, pack(truncate, g.form()), apart); err != nil {
+	apart := "Enforces: " + g.enforces() + " Linux before 6.2 has no such hook; there path_truncate sees it all."
+	if err := g.files(p.name+suffixTruncate, p, pack(g.present(truncate), g.form()), apart); err != nil {
 		return err
 	}
 	name := p.name
@@ -96,6 +96,18 @@ func (g *generator) apart(act []watchers) (with, without []watchers) {
 		without = append(without, watchers{slices.DeleteFunc(slices.Clone(a.watches), func(w watch) bool { return !missing(w) }), a.scope})
 	}
 	return with, without
+}
+
+// present gives nothing where the kernel is not known to have the hooks that
+// are apart.
+func (g *generator) present(act []watchers) []watchers {
+	if g.kernel >= kernelFileTruncate {
+		return act
+	}
+	if g.kernel == 0 && slices.ContainsFunc(act, func(w watchers) bool { return len(w.watches) > 0 }) {
+		g.note("What empties an open log is not denied: Linux before %s has no hook for it, and the kernel is not known.", kernelFileTruncate)
+	}
+	return nil
 }
 
 func (g *generator) form() form {
