@@ -41,7 +41,8 @@ type EventReceiver struct {
 	AllowedHosts []string `yaml:"allowedHosts"`
 }
 
-// OpenClaw describes the deployment; this version enforces nothing of it.
+// OpenClaw describes the deployment: g0 scan writes rules by it, g0 run enforces
+// nothing of it.
 type OpenClaw struct {
 	Enabled               bool     `yaml:"enabled"`
 	AgentDataPath         string   `yaml:"agentDataPath"`
@@ -49,7 +50,7 @@ type OpenClaw struct {
 	EgressIntervalSeconds int      `yaml:"egressIntervalSeconds"`
 }
 
-// Enforcement asks to apply generated rules; this version applies none.
+// Enforcement asks to apply generated rules; g0 applies none by itself.
 type Enforcement struct {
 	ApplyAuditdRules bool `yaml:"applyAuditdRules"`
 	ApplyEgressRules bool `yaml:"applyEgressRules"`

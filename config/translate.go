@@ -154,18 +154,20 @@ func (t *translator) heading() string {
 // warnings names what d asks for and does not get.
 func (d Daemon) warnings() []string {
 	a, n := d.Alerting, d.Alerting.Notifications
-	const notEnforced = "this version reads it and enforces nothing of it"
+	const notEnforced = "g0 run reads it and enforces nothing of it"
+	const scanned = notEnforced + "; g0 scan writes rules by it"
+	const notApplied = "g0 run applies nothing; g0 scan writes the rules"
 	var out []string
 	for _, w := range []struct {
 		is        bool
 		key, text string
 	}{
 		{d.OpenClaw.Enabled, "openclaw.enabled", notEnforced},
-		{d.OpenClaw.AgentDataPath != "", "openclaw.agentDataPath", notEnforced},
-		{len(d.OpenClaw.EgressAllowlist) > 0, "openclaw.egressAllowlist", notEnforced},
+		{d.OpenClaw.AgentDataPath != "", "openclaw.agentDataPath", scanned},
+		{len(d.OpenClaw.EgressAllowlist) > 0, "openclaw.egressAllowlist", scanned},
 		{d.OpenClaw.EgressIntervalSeconds != 0, "openclaw.egressIntervalSeconds", notEnforced},
-		{d.Enforcement.ApplyAuditdRules, "enforcement.applyAuditdRules", notEnforced},
-		{d.Enforcement.ApplyEgressRules, "enforcement.applyEgressRules", notEnforced},
+		{d.Enforcement.ApplyAuditdRules, "enforcement.applyAuditdRules", notApplied},
+		{d.Enforcement.ApplyEgressRules, "enforcement.applyEgressRules", notApplied},
 		{a.RoutingKey != "" && a.Format != pagerDuty, "alerting.routingKey", "has no effect: it is for the format pagerduty"},
 		{n.IntervalMinutes != 0 && n.Mode != "interval", "alerting.notifications.intervalMinutes", "has no effect: it is for the mode interval"},
 		{n.Mode != "off" && !a.told(), "alerting.notifications.mode", "nobody will be told: there is no alerting.webhookUrl"},

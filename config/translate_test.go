@@ -105,7 +105,8 @@ func TestPipeline(t *testing.T) {
 	const address = `-          address: "${G0_ADDRESS:127.0.0.1:6040}"
 +          address: 127.0.0.1:6040
 `
-	const warned = ": this version reads it and enforces nothing of it"
+	const warned = ": g0 run reads it and enforces nothing of it"
+	const notApplied = ": g0 run applies nothing; g0 scan writes the rules"
 	for _, tc := range []struct {
 		name, in, changes string
 		secrets           map[string]string
@@ -114,13 +115,13 @@ func TestPipeline(t *testing.T) {
 		{name: "forwarding", in: specForwarding, changes: address + dryRun + quiet},
 		{
 			name: "auditd", in: specAuditd, changes: address + dryRun + quiet,
-			warnings: []string{"daemon.json:4: enforcement.applyAuditdRules" + warned},
+			warnings: []string{"daemon.json:4: enforcement.applyAuditdRules" + notApplied},
 		},
 		{
 			name: "egress", in: specEgress, changes: address + dryRun + quiet,
 			warnings: []string{
-				"daemon.json:4: openclaw.enabled" + warned, "daemon.json:5: openclaw.egressAllowlist" + warned,
-				"daemon.json:6: openclaw.egressIntervalSeconds" + warned, "daemon.json:9: enforcement.applyEgressRules" + warned,
+				"daemon.json:4: openclaw.enabled" + warned, "daemon.json:5: openclaw.egressAllowlist" + warned + "; g0 scan writes rules by it",
+				"daemon.json:6: openclaw.egressIntervalSeconds" + warned, "daemon.json:9: enforcement.applyEgressRules" + notApplied,
 			},
 		},
 		{
@@ -190,11 +191,11 @@ func TestPipeline(t *testing.T) {
 			},
 			warnings: []string{
 				"daemon.json:11: openclaw.enabled" + warned,
-				"daemon.json:12: openclaw.agentDataPath" + warned,
-				"daemon.json:13: openclaw.egressAllowlist" + warned,
+				"daemon.json:12: openclaw.agentDataPath" + warned + "; g0 scan writes rules by it",
+				"daemon.json:13: openclaw.egressAllowlist" + warned + "; g0 scan writes rules by it",
 				"daemon.json:14: openclaw.egressIntervalSeconds" + warned,
-				"daemon.json:16: enforcement.applyAuditdRules" + warned,
-				"daemon.json:16: enforcement.applyEgressRules" + warned,
+				"daemon.json:16: enforcement.applyAuditdRules" + notApplied,
+				"daemon.json:16: enforcement.applyEgressRules" + notApplied,
 				"daemon.json:20: alerting.routingKey: has no effect: it is for the format pagerduty",
 				"daemon.json:23: alerting.notifications.intervalMinutes: has no effect: it is for the mode interval",
 			},

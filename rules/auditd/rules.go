@@ -97,13 +97,13 @@ func (g *generator) note(format string, args ...any) {
 // header is a comment and the one option of the file.
 func (g *generator) header(version string) string {
 	var b strings.Builder
-	comment(&b, g.d.Provenance(version))
-	comment(&b, "For /etc/audit/rules.d/g0-openclaw.rules; load it with augenrules --load. It needs audit 3.0.")
-	comment(&b, "The kernel takes the first rule that matches, so what is narrower is put in front of the agents' folders (-A).")
+	b.WriteString(deployment.Comment(g.d.Provenance(version)))
+	b.WriteString(deployment.Comment("For /etc/audit/rules.d/g0-openclaw.rules; load it with augenrules --load. It needs audit 3.0."))
+	b.WriteString(deployment.Comment("The kernel takes the first rule that matches, so what is narrower is put in front of the agents' folders (-A)."))
 	for _, n := range g.notes {
-		comment(&b, "Note: "+n)
+		b.WriteString(deployment.Comment("Note: " + n))
 	}
-	comment(&b, "A folder that is gone must not keep the rules behind it from being loaded:")
+	b.WriteString(deployment.Comment("A folder that is gone must not keep the rules behind it from being loaded:"))
 	b.WriteString("-c\n")
 	return b.String()
 }
@@ -111,8 +111,8 @@ func (g *generator) header(version string) string {
 // section begins one of the five.
 func (g *generator) section(title, text string) {
 	g.body.WriteString("\n")
-	comment(&g.body, title)
-	comment(&g.body, text)
+	g.body.WriteString(deployment.Comment(title))
+	g.body.WriteString(deployment.Comment(text))
 }
 
 // rule writes a line for each architecture. where is what stands between the
@@ -137,22 +137,3 @@ const (
 	never   = "-a never"
 	inFront = "-A always"
 )
-
-// comment writes lines of at most commentWidth characters: auditctl reads 6,144
-// bytes a line and would take the rest for a rule.
-func comment(b *strings.Builder, text string) {
-	const commentWidth = 100
-	length := 0
-	for _, word := range strings.Fields(text) {
-		if length > 0 && length+len(word) > commentWidth {
-			b.WriteString("\n")
-			length = 0
-		}
-		if length == 0 {
-			b.WriteString("#")
-		}
-		b.WriteString(" " + word)
-		length += len(word) + 1
-	}
-	b.WriteString("\n")
-}

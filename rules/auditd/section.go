@@ -1,5 +1,7 @@
 package auditd
 
+import "github.com/guard0-ai/g0-sidecar/rules/deployment"
+
 // Fields of rules that more than one section writes.
 const (
 	// absent is the result of a probe for a file that is not there: noise.
@@ -56,7 +58,7 @@ func (g *generator) watches(title, text string, list []watch) {
 		}
 	}
 	if len(list) == 0 {
-		comment(&g.body, "No rule of its own: see the notes.")
+		g.body.WriteString(deployment.Comment("No rule of its own: see the notes."))
 	}
 }
 
@@ -72,7 +74,7 @@ func (g *generator) network() {
 			g.rule(always, syscallsConnect+" "+family+who, KeyNetwork)
 		}
 	}
-	comment(&g.body, "32-bit programs on x86 may connect by socketcall (3 is connect in linux/net.h); on other machines auditctl reports these lines and goes on.")
+	g.body.WriteString(deployment.Comment("32-bit programs on x86 may connect by socketcall (3 is connect in linux/net.h); on other machines auditctl reports these lines and goes on."))
 	for _, who := range g.scope.fields {
 		for _, family := range families {
 			g.line(always, "b32", "-S socketcall -F a0=0x3 "+family+who, KeyNetwork)

@@ -3,7 +3,8 @@ package egress
 import (
 	"strconv"
 	"strings"
-	"unicode"
+
+	"github.com/guard0-ai/g0-sidecar/rules/deployment"
 )
 
 // about says what the rules do and what they cannot see, for a file's head.
@@ -36,13 +37,7 @@ func (p *plan) about() []string {
 func comment(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, l := range lines {
-		l = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return '?'
-			}
-			return r
-		}, l)
-		out[i] = strings.TrimRight("# "+l, " ")
+		out[i] = strings.TrimSuffix(deployment.Comment(l), "\n")
 	}
 	return out
 }

@@ -90,15 +90,15 @@ func (g *generator) note(format string, args ...any) {
 
 func (g *generator) header(version string) string {
 	var b strings.Builder
-	comment(&b, g.d.Provenance(version))
+	b.WriteString(deployment.Comment(g.d.Provenance(version)))
 	if g.core {
-		comment(&b, "For Falco from 0.42, without the container plugin. Set OPENCLAW_AGENT in agents' environments, and OPENCLAW_AGENT_DIR to the agent's own folder with a slash at its end.")
+		b.WriteString(deployment.Comment("For Falco from 0.42, without the container plugin. Set OPENCLAW_AGENT in agents' environments, and OPENCLAW_AGENT_DIR to the agent's own folder with a slash at its end."))
 	} else {
-		comment(&b, "For Falco from 0.42 with its container plugin. Without that Falco would not start: take g0-openclaw-falco-core.yaml.")
+		b.WriteString(deployment.Comment("For Falco from 0.42 with its container plugin. Without that Falco would not start: take g0-openclaw-falco-core.yaml."))
 	}
-	comment(&b, "Where other rules are loaded in front of these, set rule_matching: all in falco.yaml, or the first that matches an event is the only one.")
+	b.WriteString(deployment.Comment("Where other rules are loaded in front of these, set rule_matching: all in falco.yaml, or the first that matches an event is the only one."))
 	for _, n := range g.notes {
-		comment(&b, "Note: "+n)
+		b.WriteString(deployment.Comment("Note: " + n))
 	}
 	return b.String()
 }

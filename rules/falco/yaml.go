@@ -64,21 +64,3 @@ func encode(items []any) (string, error) {
 }
 
 func joined(values []string) string { return strings.Join(values, ", ") }
-
-// comment writes text as lines of at most 100 characters.
-func comment(b *strings.Builder, text string) {
-	const width = 100
-	length := 0
-	for _, word := range strings.Fields(text) {
-		if length > 0 && length+len(word) > width {
-			b.WriteString("\n")
-			length = 0
-		}
-		if length == 0 {
-			b.WriteString("#")
-		}
-		b.WriteString(" " + word)
-		length += len(word) + 1
-	}
-	b.WriteString("\n")
-}

@@ -77,7 +77,7 @@ func (p *plan) compareFile(d *dir, f File) error {
 // provenance is the comment in which a file says which g0 and which description
 // made it; it may be wrapped.
 var provenance = regexp.MustCompile(`(?m)^[#/ ]*` + strings.ReplaceAll(
-	mark+`\S{1,128} from deployment [0-9a-f]{12}\. Edits are lost when it is generated again\.$`, " ", `[\s#]+`))
+	mark+`\S{1,128} from deployment [0-9a-f]{12}\. Edits are lost\.$`, " ", `[\s#]+`))
 
 // sameRules says whether two contents differ in nothing but their provenance.
 // Such a file stays: what it says is true, and a change of one list does not turn

@@ -44,6 +44,7 @@ func (g *generator) egress() error {
 	tcp := watch{hookTCPConnect, "TCP connection outside of the allow list", [][]filter{{is(0, opNotDAddr, list...)}}}
 	switch {
 	case enforce:
+		g.note("%s stops what agents and their gateway post to g0 too, unless the address of g0's receiver is in egress.allow (172.17.0.1 with the Compose file).", name)
 		p.act = []watchers{{[]watch{connect, datagram}, g.all}}
 	case g.o.SyscallHooks:
 		connect.hook = hookSysConnect

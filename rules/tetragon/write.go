@@ -163,9 +163,9 @@ func (g *generator) files(name string, p plan, files []*file, does string) error
 
 func (g *generator) add(doc document, header []string) error {
 	var b bytes.Buffer
-	comment(&b, g.provenance)
+	b.WriteString(deployment.Comment(g.provenance))
 	for _, line := range header {
-		comment(&b, line)
+		b.WriteString(deployment.Comment(line))
 	}
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
@@ -180,19 +180,6 @@ func (g *generator) add(doc document, header []string) error {
 	}
 	g.policies = append(g.policies, Policy{Name: doc.Metadata.Name, YAML: b.String()})
 	return nil
-}
-
-// comment writes a line of a header; what could end a comment is escaped.
-func comment(b *bytes.Buffer, line string) {
-	b.WriteString("# ")
-	for _, r := range line {
-		if strconv.IsPrint(r) && r != utf8.RuneError {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	b.WriteByte('\n')
 }
 
 // usable refuses a value that no path or name in the kernel can have, or that is
