@@ -125,7 +125,6 @@ func listFiles(out io.Writer, files []output.File, c output.Changes) error {
 		}
 	}
 	names = append(names, c.Removed...)
-	slices.Sort(names)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, name := range names {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", became[name], name, purposeOf(name))
@@ -139,7 +138,7 @@ var purposes = map[string]string{
 	"g0-openclaw-falco.yaml":          "Falco's rules",
 	"g0-openclaw-falco-core.yaml":     "the same without its container plugin",
 	"g0-openclaw.rules":               "auditd, for augenrules",
-	"g0-openclaw-egress.sh":           "sets up iptables before Docker's rules",
+	"g0-openclaw-egress.sh":           "iptables, in front of Docker's rules",
 	"g0-openclaw-egress.iptables":     "the same for iptables-restore",
 	"g0-openclaw-egress.ip6tables":    "the same for ip6tables-restore",
 	"g0-openclaw-egress.nft":          "the same for nft",
@@ -150,9 +149,27 @@ var purposes = map[string]string{
 	"g0-pipeline.yaml":                "the pipeline of that g0",
 }
 
+// watched says what a policy of Tetragon is about, by its name without a suffix.
+var watched = map[string]string{
+	deployment.PolicyEgress:          "connections off the list",
+	deployment.PolicyCrossAgent:      "files of other agents",
+	deployment.PolicyDockerSocket:    "container runtimes' sockets",
+	deployment.PolicySensitiveBinary: "programs attackers like",
+	deployment.PolicyCredentials:     "keys and tokens",
+	deployment.PolicyLogs:            "logs deleted or emptied",
+	deployment.PolicyCognitive:       "files that instruct agents",
+	deployment.PolicyCode:            "files that OpenClaw runs",
+}
+
 func purposeOf(name string) string {
-	if strings.HasPrefix(name, "tetragon-policies/") {
-		return "a policy of Tetragon"
+	policy, ok := strings.CutPrefix(name, "tetragon-policies/")
+	if !ok {
+		return purposes[name]
 	}
-	return purposes[name]
+	for prefix, about := range watched {
+		if strings.HasPrefix(policy, prefix) {
+			return "Tetragon: " + about
+		}
+	}
+	return "a policy of Tetragon"
 }
