@@ -36,15 +36,17 @@ output:
 	}
 	support, mallory := box("openclaw-sbx-1", "support"), box("openclaw-sbx-2", "mallory")
 	bystander := d.Run(dockertest.Box{Name: "bystander"})
-	p.told(event.TypeContainerStarted, support, mallory, bystander)
-	p.sees("first", support, mallory, bystander)
+	d.Import("posed:1", "LABEL openclaw.sandbox=1 openclaw.sessionKey=agent:support")
+	posed := d.Run(dockertest.Box{Name: "posed", Image: "posed:1"})
+	p.told(event.TypeContainerStarted, support, mallory, bystander, posed)
+	p.sees("first", support, mallory, bystander, posed)
 
 	d.Remove(support)
 	research := box("openclaw-sbx-1", "research")
 	p.told(event.TypeContainerStopped, support)
 	p.told(event.TypeContainerStarted, research)
 	d.Stop()
-	p.told(event.TypeContainerStopped, research, mallory, bystander)
+	p.told(event.TypeContainerStopped, research, mallory, bystander, posed)
 	d.Restart()
 	again := box("openclaw-sbx-3", "support")
 	p.told(event.TypeContainerStarted, again)
@@ -54,7 +56,7 @@ output:
 		return event.Agent{ID: agent, Gateway: "main", By: event.ByKernel}
 	}
 	want := map[string]event.Agent{
-		"first 0": by("support"), "first 1": {}, "first 2": {},
+		"first 0": by("support"), "first 1": {}, "first 2": {}, "first 3": {},
 		"second 0": by("support"), "second 1": by("research"), "second 2": by("support"),
 	}
 	got := map[string]event.Agent{}

@@ -16,6 +16,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"github.com/guard0-ai/g0-sidecar/rules/imagelabels"
 )
 
 const (
@@ -91,7 +93,10 @@ func Docker(ctx context.Context, address string, folders ...string) (*Engine, er
 }
 
 // docker asks, each time on a connection and so with a bound of its own.
-type docker struct{ client *client.Client }
+type docker struct {
+	client *client.Client
+	images *imagelabels.Images
+}
 
 func dial(address string) (*docker, error) {
 	path, ok := strings.CutPrefix(address, unixScheme)
@@ -109,7 +114,7 @@ func dial(address string) (*docker, error) {
 			left.Store(maxAnswer)
 			return &boundedConn{conn, left}, nil
 		}))
-	return &docker{c}, err
+	return &docker{c, imagelabels.New()}, err
 }
 
 var errTooLarge = fmt.Errorf("docker sends more than %d bytes at once", maxAnswer)
@@ -174,7 +179,34 @@ func (d *docker) describe(ctx context.Context, id string, f *findings) (*Contain
 	if from == nil {
 		return nil, err
 	}
+	if err := d.given(ctx, from, f); err != nil {
+		return nil, err
+	}
 	return described(from, f), nil
+}
+
+// given leaves the labels that count, and tells of those that do not. An error says
+// that Docker does not answer.
+func (d *docker) given(ctx context.Context, from *container.InspectResponse, f *findings) error {
+	all, name := from.Config.Labels, strings.TrimPrefix(from.Name, "/")
+	given, err := d.images.Given(ctx, d, imagelabels.Container{Labels: all, Image: from.Image, Manifest: from.ImageManifestDescriptor})
+	switch {
+	case err != nil && (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || client.IsErrConnectionFailed(err)):
+		return err
+	case err != nil:
+		f.add(KindContainer, name, "has labels of OpenClaw's that do not count, since they may be its image's: %s", quoted(err.Error()))
+	case len(given) < len(all):
+		f.add(KindContainer, name, "has labels of OpenClaw's that do not count, since they came with its image")
+	}
+	from.Config.Labels = given
+	return nil
+}
+
+// ImageInspect is for [imagelabels.Images].
+func (d *docker) ImageInspect(ctx context.Context, id string, opts ...client.ImageInspectOption) (client.ImageInspectResult, error) {
+	return call(ctx, d, func(ctx context.Context) (client.ImageInspectResult, error) {
+		return d.client.ImageInspect(ctx, id, opts...)
+	})
 }
 
 // parents notes the cgroup parents of others: one that they share does not tell

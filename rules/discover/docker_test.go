@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // made is a container of a test.
 type made struct {
 	name, user, network, parent string
+	image                       string // empty: dockertest's
 	labels                      map[string]string
 	binds, env                  []string
 	running                     bool
@@ -38,7 +39,7 @@ func (m made) in(t *testing.T, d *dockertest.Docker) string {
 	res, err := d.Client.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name: m.name,
 		Config: &container.Config{
-			Image: dockertest.Image, Cmd: []string{"sleep", "1000"}, Labels: m.labels, User: m.user,
+			Image: cmp.Or(m.image, dockertest.Image), Cmd: []string{"sleep", "1000"}, Labels: m.labels, User: m.user,
 			Env: append([]string{"PATH=/bin"}, m.env...), StopSignal: "SIGKILL",
 		},
 		HostConfig: &container.HostConfig{
@@ -129,6 +130,67 @@ func TestDocker(t *testing.T) {
 	}
 }
 
+// Labels that came with an image make nobody's container an agent's.
+func TestDockerImageLabels(t *testing.T) {
+	d := dockertest.Start(t)
+	d.Import("posed:1", "LABEL openclaw.sandbox=1 openclaw.sessionKey=agent:a")
+	d.Import("removed:1", "LABEL openclaw.sandbox=1")
+	labels := map[string]string{sandboxLabel: "1", sessionKeyLabel: "agent:a"}
+	made{name: "bystander", image: "posed:1", running: true}.in(t, d)
+	made{name: "both", image: "posed:1", labels: labels}.in(t, d)
+	made{name: "no-image", image: "removed:1", labels: labels}.in(t, d)
+	given := made{name: "given", labels: labels}.in(t, d)
+	if _, err := d.Client.ImageRemove(t.Context(), "removed:1", client.ImageRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Client.ImageRemove(t.Context(), "posed:1", client.ImageRemoveOptions{Force: true}); err != nil { // its id stays
+		t.Fatal(err)
+	}
+	e, err := Docker(t.Context(), d.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := deployment.Default()
+	got.AgentDataPath = "/data/openclaw/agents"
+	Merge(&got, e)
+	want := []deployment.Agent{{ID: "a", UID: new(0), Containers: []deployment.Container{{ID: given, Name: "given"}}}}
+	if diff := gocmp.Diff(want, got.Agents); diff != "" {
+		t.Error(diff)
+	}
+	var said []string
+	for _, f := range e.Findings {
+		said = append(said, f.String())
+	}
+	slices.Sort(said)
+	const since = " has labels of OpenClaw's that do not count, since they "
+	wantSaid := []string{"both:" + since + "came with its image", "bystander:" + since + "came with its image", "no-image:" + since + "may be its image's: inspect the image: "}
+	if len(said) == 3 {
+		said[2] = said[2][:min(len(said[2]), len(wantSaid[2]))] // and Docker's words
+	}
+	if diff := gocmp.Diff(wantSaid, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A Docker that does not say whose the labels are ends it only where it is silent.
+func TestDockerImageAsked(t *testing.T) {
+	list := `[{"Id": "` + idA + `", "Labels": {"openclaw.sandbox": "1"}}]`
+	address := serve(t, list, func(id string) (int, string) {
+		if id != idA {
+			return http.StatusInternalServerError, `{"message": "broken\u001b[2J"}`
+		}
+		return http.StatusOK, `{"Id": "` + idA + `", "Name": "/a", "Image": "sha256:0", "HostConfig": {}, "Config":
+			{"Labels": {"openclaw.sandbox": "1", "openclaw.sessionKey": "agent:a"}}}`
+	})
+	e, err := Docker(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Containers) != 1 || e.Containers[0].Kind != KindOther || len(e.Findings) != 1 || strings.Contains(e.Findings[0].Text, "\x1b") {
+		t.Errorf("%+v", e)
+	}
+}
+
 // A parent that only agents have is a scope; one that others have too is none.
 func TestDockerCgroupParent(t *testing.T) {
 	d := dockertest.Start(t)
@@ -195,12 +257,16 @@ const idA, idB = "4f1c0de5a9b37e2d6c8f0a1b2c3d4e5f60718293a4b5c6d7e8f90102030405
 
 // What a container's maker writes becomes data or a finding.
 func TestHostileDocker(t *testing.T) {
+	const image = "sha256:" + idA
 	list := `[{"Id": "../../etc", "Names": ["/openclaw"]}, {"Id": "` + idA + `", "Labels": {"openclaw.x": "1"}}, {"Id": "` + idB + `", "Labels": {"openclaw.x": "1"}}]`
 	address := serve(t, list, func(id string) (int, string) {
 		if id == idB {
 			return http.StatusNotFound, `{"message": "gone"}`
 		}
-		return http.StatusOK, `{"Id": "` + idA + `", "Name": "/a\nb", "Config": {"User": "$(id)", "Image": "x",
+		if id == image {
+			return http.StatusOK, `{"Id": "` + image + `", "Config": {"Labels": null}}`
+		}
+		return http.StatusOK, `{"Id": "` + idA + `", "Name": "/a\nb", "Image": "` + image + `", "Config": {"User": "$(id)", "Image": "x",
 			"Labels": {"openclaw.sandbox": "1", "openclaw.sessionKey": "agent:../x:main"}, "Env": ["A=secret", "B", "=", "` + strings.Repeat("n", 2*maxText) + `=v"]},
 			"HostConfig": {"CgroupParent": "a/../b"}, "Mounts": [{"Source": "/data/openclaw/a\u202eb", "Destination": "/x"}]}`
 	})

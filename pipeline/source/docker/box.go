@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/rules/imagelabels"
 )
 
 const (
@@ -31,6 +32,7 @@ type box struct {
 	labels          map[string]string
 	addresses       []netip.Addr // sorted
 	cut             bool         // something of it was too long or too many
+	unproven        string       // why OpenClaw's labels do not count: nobody knows who gave them
 }
 
 // same says whether both would be told alike.
@@ -43,8 +45,8 @@ func validID(id string) bool {
 	return len(id) == fullID && strings.Trim(id, "0123456789abcdef") == ""
 }
 
-// listed makes a box of what Docker lists.
-func listed(c *container.Summary) *box {
+// listed makes a box of what Docker lists and of the labels that count.
+func listed(c *container.Summary, labels map[string]string) *box {
 	b := &box{id: c.ID, image: c.Image, running: c.State != container.StateCreated}
 	for _, name := range c.Names {
 		// Links give a container further names, "/other/alias".
@@ -52,7 +54,7 @@ func listed(c *container.Summary) *box {
 			b.name = name
 		}
 	}
-	b.setLabels(c.Labels)
+	b.setLabels(labels)
 	if c.NetworkSettings != nil {
 		for _, n := range c.NetworkSettings.Networks {
 			if n != nil {
@@ -65,7 +67,7 @@ func listed(c *container.Summary) *box {
 }
 
 // announced makes a box of what an event of Docker's says: its attributes are
-// the labels, among which Docker puts words of its own.
+// the labels, here those that count, among which Docker puts words of its own.
 func announced(id string, attributes map[string]string, running bool) *box {
 	b := &box{id: id, name: attributes["name"], image: attributes["image"], running: running}
 	labels := maps.Clone(attributes)
@@ -81,7 +83,7 @@ func announced(id string, attributes map[string]string, running bool) *box {
 // the first in the order of the alphabet.
 func (b *box) setLabels(labels map[string]string) {
 	names := slices.SortedFunc(maps.Keys(labels), func(x, y string) int {
-		if a, o := openclaw(x), openclaw(y); a != o {
+		if a, o := strings.HasPrefix(x, imagelabels.Prefix), strings.HasPrefix(y, imagelabels.Prefix); a != o {
 			if a {
 				return -1
 			}
@@ -101,8 +103,6 @@ func (b *box) setLabels(labels map[string]string) {
 		b.labels[strings.ToValidUTF8(name, "\ufffd")] = strings.ToValidUTF8(value, "\ufffd")
 	}
 }
-
-func openclaw(label string) bool { return strings.HasPrefix(label, "openclaw.") }
 
 // settle brings the rest within its bounds.
 func (b *box) settle() {

@@ -104,6 +104,14 @@ func (e *engine) find(ctx context.Context, filters client.Filters) ([]container.
 	return res.Items, nil
 }
 
+// ImageInspect is for [imagelabels.Images].
+func (e *engine) ImageInspect(ctx context.Context, id string, opts ...client.ImageInspectOption) (client.ImageInspectResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	defer e.calls.Close()
+	return e.calls.ImageInspect(ctx, id, opts...)
+}
+
 // followed are the events that change what is known of a container.
 var followed = client.Filters{}.
 	Add("type", string(events.ContainerEventType), string(events.NetworkEventType)).

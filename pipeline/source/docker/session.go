@@ -77,7 +77,11 @@ func (s *Source) reconcile(ctx context.Context, eng *engine) (int, error) {
 	slices.SortFunc(all, func(a, b container.Summary) int {
 		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
 	})
-	for part := range slices.Chunk(s.differing(all), tellAtOnce) {
+	changes, err := s.differing(ctx, eng, all)
+	if err != nil {
+		return 0, err
+	}
+	for part := range slices.Chunk(changes, tellAtOnce) {
 		if err := s.commit(ctx, part); err != nil {
 			return 0, err
 		}
@@ -87,7 +91,7 @@ func (s *Source) reconcile(ctx context.Context, eng *engine) (int, error) {
 
 // differing gives what is to be told of a list: first what has gone, which makes
 // room and frees names.
-func (s *Source) differing(all []container.Summary) (changes []change) {
+func (s *Source) differing(ctx context.Context, eng *engine, all []container.Summary) (changes []change, err error) {
 	there := make(map[string]bool, len(all))
 	for i := range all {
 		there[all[i].ID] = true
@@ -105,8 +109,15 @@ func (s *Source) differing(all []container.Summary) (changes []change) {
 	}
 	room := s.cfg.MaxContainers - len(s.known) + len(changes)
 	for i := range all {
-		b := listed(&all[i])
-		if _, late := s.ended[b.id]; late || !s.news(b, room) {
+		id := all[i].ID
+		if _, late := s.ended[id]; late || !validID(id) || s.known[id] == nil && room <= 0 {
+			continue // nothing is asked for it
+		}
+		b, err := s.look(ctx, eng, &all[i])
+		if err != nil {
+			return nil, err
+		}
+		if !s.news(b, room) {
 			continue
 		}
 		if s.known[b.id] == nil {
@@ -114,7 +125,7 @@ func (s *Source) differing(all []container.Summary) (changes []change) {
 		}
 		changes = append(changes, change{typeOf(b), b, time.Time{}})
 	}
-	return changes
+	return changes, nil
 }
 
 // overflow says whether there are more containers than are followed.
@@ -146,17 +157,18 @@ func (s *Source) apply(ctx context.Context, eng *engine, m *events.Message) erro
 		}
 		return nil
 	case events.ActionCreate:
-		// It must be known before its first process runs, so nothing is asked.
-		return s.update(ctx, announced(id, m.Actor.Attributes, false), at)
+		// It must be known before its first process runs, so nothing is asked but
+		// who gave it OpenClaw's labels.
+		return s.announce(ctx, eng, m, false)
 	}
 	c, err := eng.describe(ctx, id)
 	if err != nil {
 		return err
 	}
 	if c == nil { // gone already, but what it did is still to be told apart
-		return s.update(ctx, announced(id, m.Actor.Attributes, true), at)
+		return s.announce(ctx, eng, m, true)
 	}
-	return s.update(ctx, listed(c), at)
+	return s.relist(ctx, eng, c, at)
 }
 
 // rewired looks again at a container whose networks changed.
@@ -168,7 +180,7 @@ func (s *Source) rewired(ctx context.Context, eng *engine, id string, at time.Ti
 	if err != nil || c == nil {
 		return err
 	}
-	return s.update(ctx, listed(c), at)
+	return s.relist(ctx, eng, c, at)
 }
 
 func (s *Source) update(ctx context.Context, b *box, at time.Time) error {
@@ -225,6 +237,9 @@ func (s *Source) commit(ctx context.Context, changes []change) error {
 		}
 		if c.box.cut {
 			s.board.Count(Part, "labels cut", "container "+c.box.id[:12]+" has more or longer labels than are kept", 1)
+		}
+		if c.box.unproven != "" {
+			s.board.Count(Part, "labels unproven", "OpenClaw's labels of container "+c.box.id[:12]+" do not count: "+c.box.unproven, 1)
 		}
 		s.known[c.box.id] = c.box
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/guard0-ai/g0-sidecar/pipeline/coverage"
 	"github.com/guard0-ai/g0-sidecar/pipeline/event"
+	"github.com/guard0-ai/g0-sidecar/rules/imagelabels"
 )
 
 // Part is the source's name on the board: of its state, and of what it loses.
@@ -46,6 +47,8 @@ type Source struct {
 	// ended are containers that just stopped: a list of Docker's may be behind its
 	// stream and still have them.
 	ended map[string]time.Time
+	// images outlive a session too: what is known of one holds when it is gone.
+	images *imagelabels.Images
 }
 
 // New checks cfg; it starts nothing.
@@ -53,7 +56,8 @@ func New(cfg Config, sink Sink, board *coverage.Board, log *slog.Logger) (*Sourc
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
-	return &Source{cfg: cfg, sink: sink, board: board, log: log, known: map[string]*box{}, ended: map[string]time.Time{}}, nil
+	return &Source{cfg: cfg, sink: sink, board: board, log: log, images: imagelabels.New(),
+		known: map[string]*box{}, ended: map[string]time.Time{}}, nil
 }
 
 // Run follows Docker until ctx ends, however often it goes away, and returns

@@ -218,6 +218,7 @@ func server(t *testing.T, list, stream string) string {
 		}
 		fmt.Fprint(w, list)
 	})
+	mux.HandleFunc("/v1.41/images/{id}/json", image)
 	mux.HandleFunc("/v1.41/events", func(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		fmt.Fprint(w, stream)
@@ -256,7 +257,7 @@ func TestHostileDocker(t *testing.T) {
 		{"several names", `[{"Id":"` + hexA + `","Names":["/a/alias","/a"],"State":"running"}]`, "", []string{"started A a "}},
 		{"an event of a container that has gone", `[]`,
 			`{"Type":"container","Action":"start","Actor":{"ID":"` + hexA + `","Attributes":{"name":"n","image":"i","openclaw.sessionKey":"agent:x"}}}`,
-			[]string{"started A n agent:x"}},
+			[]string{"started A n "}}, // who gave the label, nobody can say
 		{"a stop of nobody", `[]`, `{"Type":"container","Action":"die","Actor":{"ID":"` + hexA + `"}}`, nil},
 		{"a name without end", `[{"Id":"` + hexA + `","Names":["/` + strings.Repeat("n", 10_000) + `"],"State":"running"}]`, "", []string{"started A  "}},
 	}

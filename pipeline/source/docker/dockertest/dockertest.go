@@ -5,6 +5,7 @@ package dockertest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func Start(t testing.TB, flags ...string) *Docker {
 		t.Fatal(err)
 	}
 	d.Restart()
-	d.importImage()
+	d.Import(Image)
 	return d
 }
 
@@ -175,8 +176,8 @@ func (d *Docker) Stop() {
 	}
 }
 
-// importImage makes [Image].
-func (d *Docker) importImage() {
+// Import makes an image with what [Image] has, and with changes such as "LABEL a=b".
+func (d *Docker) Import(name string, changes ...string) {
 	d.t.Helper()
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -201,7 +202,7 @@ func (d *Docker) importImage() {
 		d.t.Fatal(err)
 	}
 	answer, err := d.Client.ImageImport(context.Background(),
-		client.ImageImportSource{Source: &layer, SourceName: "-"}, Image, client.ImageImportOptions{})
+		client.ImageImportSource{Source: &layer, SourceName: "-"}, name, client.ImageImportOptions{Changes: changes})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -215,6 +216,7 @@ func (d *Docker) importImage() {
 // choice, no network, and sleeps.
 type Box struct {
 	Name    string
+	Image   string // empty: [Image]
 	Labels  map[string]string
 	Command []string // empty: sleep
 	Network string   // "bridge" gives it an address; empty: "none"
@@ -242,7 +244,7 @@ func (d *Docker) Create(b Box) string {
 	made, err := d.Client.ContainerCreate(context.Background(), client.ContainerCreateOptions{
 		Name: b.Name,
 		Config: &container.Config{
-			Image: Image, Cmd: b.Command, Labels: b.Labels, Env: []string{"PATH=/bin"},
+			Image: cmp.Or(b.Image, Image), Cmd: b.Command, Labels: b.Labels, Env: []string{"PATH=/bin"},
 			StopSignal: "SIGKILL", // it sleeps as pid 1, which minds no other
 		},
 		HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(b.Network)},
